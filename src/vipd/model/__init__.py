@@ -1,0 +1,1 @@
+"""The nouns of a director: frozen values, valid once built. Knows no file, socket or clock."""
