@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` alone tells what there is.
+
+MAKEFLAGS += --no-builtin-rules
+SHELL     := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV     := .venv/bin
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+CLANG    ?= clang
+BPFFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP \
+            -I /usr/include/$(shell uname -m)-linux-gnu
+
+# What the package carries, and what only the benchmark loads.
+PACKAGED := $(filter-out bpf/bench%,$(wildcard bpf/*.bpf.c))
+OBJECTS  := $(PACKAGED:bpf/%.c=src/vipd/bpf/%.o)
+BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c))
+
+PYTEST   := $(VENV)/python -m pytest
+
+.PHONY: help
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install what is missing, make .venv, build (every other target does it too)
+	@tools/setup
+
+.PHONY: build
+build: setup ## the BPF objects, and the generated files
+	@if [ -f tools/gen_abi.py ]; then $(VENV)/python tools/gen_abi.py; fi
+
+# Compiles without any set-up: for packagers, and for tools/setup itself.
+.PHONY: objects
+objects: $(OBJECTS) $(BENCH)
+
+src/vipd/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D) build/bpf
+	@echo "compiling $<"
+	@$(CLANG) $(BPFFLAGS) -MF build/bpf/$*.d -c $< -o $@
+
+build/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	@echo "compiling $<"
+	@$(CLANG) $(BPFFLAGS) -MF build/bpf/$*.d -c $< -o $@
+
+-include $(wildcard build/bpf/*.d)
+
+.PHONY: check
+check: setup ## format, lint, types, layers, sizes, generated files
+	@tools/check
+
+.PHONY: unit
+unit: setup ## tests that need no root
+	$(PYTEST) -m 'not root'
+
+.PHONY: bpf
+bpf: setup ## the BPF programs, packet by packet (root)
+	$(PYTEST) -m root tests/bpf
+
+.PHONY: netns
+netns: setup ## everything else that needs root: real traffic in network namespaces
+	$(PYTEST) -m root --ignore tests/bpf
+
+.PHONY: test
+test: check unit bpf netns ## all of it
+
+.PHONY: demo
+demo: setup ## all three methods with real traffic (root); writes build/demo.json
+	$(VENV)/vipd demo --json build/demo.json
+
+.PHONY: bench
+bench: ## figures, beside other balancers (root); writes build/bench.json
+	@tools/setup bench
+	$(VENV)/python -m bench
+
+.PHONY: wheel
+wheel: setup ## dist/vipd-*.whl, tried out in an environment without a compiler
+	@tools/wheel
+
+.PHONY: clean
+clean: ## remove all that was built; .venv too
+	rm -rf build dist .venv src/vipd/bpf .mypy_cache .ruff_cache .pytest_cache .hypothesis
