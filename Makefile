@@ -52,6 +52,12 @@ build/bpf/%.bpf.o: bpf/%.bpf.c
 check: setup ## format, lint, types, layers, sizes, generated files
 	@tools/check
 
+.PHONY: format
+format: setup ## put Python and C into form
+	$(VENV)/ruff format
+	$(VENV)/ruff check --fix --select I
+	clang-format -i bpf/*.[ch]
+
 .PHONY: unit
 unit: setup ## tests that need no root
 	$(PYTEST) -m 'not root'

@@ -9,8 +9,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class Objects(BuildHookInterface):
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+class Objects(BuildHookInterface[Any]):
+    def initialize(self, version: str, _build_data: dict[str, Any]) -> None:
         if version == "editable":
             return
         subprocess.run(["make", "--no-print-directory", "objects"], cwd=self.root, check=True)

@@ -1,0 +1,25 @@
+"""What holds for every test: those marked `root` refuse to run without it, by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT_FOLDERS = {"bpf", "netns"}
+"Folders under tests/ in which every test needs root."
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in ROOT_FOLDERS:
+            item.add_marker("root")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # A test that is skipped without a word proves nothing; so no word, no run.
+    needing = [item for item in session.items if item.get_closest_marker("root")]
+    if needing and os.geteuid() != 0 and not session.config.option.collectonly:
+        raise pytest.UsageError(f"{len(needing)} tests need root: run as root, or leave them out (make unit)")
