@@ -1,0 +1,1 @@
+"""What touches the kernel beside the data plane: netlink, sysctls, packet sockets, files of a run."""

@@ -1,0 +1,206 @@
+"""What netlink tells of links, addresses and routes, as values; and the few changes vipd makes there.
+
+Not for use on an event loop: pyroute2's synchronous calls run one of their own.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from socket import AF_INET
+from typing import Any, Final
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from vipd.drivers.routes import DEFAULT, LOCAL, MAIN, Route, RouteType, Routes
+from vipd.errors import DataplaneError
+from vipd.model.director import Address
+from vipd.model.state import Egress
+
+_ARPHRD_ETHER: Final = 1
+_IFF_UP: Final = 1 << 0
+_IFF_LOOPBACK: Final = 1 << 3
+_IFF_NOARP: Final = 1 << 7
+_IFF_LOWER_UP: Final = 1 << 16
+NTF_EXT_MANAGED: Final = 1
+_NUD_PERMANENT: Final = 0x80
+_NUD_NOARP: Final = 0x40
+_NUD_VALID: Final = 0xDE
+_NO_ROUTE: Final = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
+_ROUTE_TYPES: Final = {int(kind): kind for kind in RouteType}
+_MANY: Final = 64
+"Above so many questions one dump of all routes is quicker than to ask one by one."
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    name: str
+    ifindex: int
+    mac: bytes
+    ethernet: bool
+    "Has Ethernet headers and resolves neighbours."
+    loopback: bool
+    up: bool
+    carrier: bool
+    xdp: int
+    "The id of the XDP program on it, 0 for none."
+    generic: bool
+    "That program runs in generic mode."
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAddress:
+    address: Address
+    prefix: int
+    ifindex: int
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The way to an address."""
+
+    egress: Egress
+    ifindex: int = 0
+    next_hop: Address | None = None
+    "The neighbour that takes the packet; None where there is none to resolve."
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    address: Address
+    ifindex: int
+    managed: bool
+    fixed: bool
+    "Somebody set it by hand."
+    resolved: bool
+
+
+class Network:
+    def __init__(self) -> None:
+        self.ip = IPRoute()
+
+    def close(self) -> None:
+        self.ip.close()
+
+    def links(self) -> Mapping[str, Link]:
+        return {link.name: link for link in map(_link, self.ip.get_links())}
+
+    def addresses(self) -> tuple[HeldAddress, ...]:
+        return tuple(
+            HeldAddress(ip_address(message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")), message["prefixlen"], message["index"])
+            for message in self.ip.get_addr()
+        )
+
+    def paths(self, addresses: Iterable[Address]) -> Mapping[Address, Path]:
+        wanted = set(addresses)
+        links = {link.ifindex: link for link in self.links().values()}
+        if len(wanted) > _MANY and self._plain_rules():
+            table = Routes(self._routes())
+            return {address: _path(table.lookup(address), address, links) for address in wanted}
+        return {address: _path(self._lookup(address), address, links) for address in wanted}
+
+    def gateways(self, ifindexes: set[int]) -> frozenset[tuple[Address, int]]:
+        """The routers that are reached through these interfaces."""
+        return frozenset(
+            (route.gateway, route.ifindex)
+            for route in self._routes()
+            if route.gateway is not None and route.ifindex in ifindexes
+        )
+
+    def _lookup(self, address: Address) -> Route | None:
+        try:
+            (message,) = self.ip.route("get", dst=str(address))
+        except NetlinkError as error:
+            if error.code in _NO_ROUTE:
+                return None
+            raise DataplaneError(f"the route to {address} cannot be asked for: {error}") from None
+        return _route(message)
+
+    def _routes(self) -> Iterable[Route]:
+        for message in self.ip.get_routes():
+            if message.get("RTA_TABLE") in (LOCAL, MAIN, DEFAULT):
+                yield _route(message)
+
+    def _plain_rules(self) -> bool:
+        """Whether the local, main and default tables alone decide, in this order."""
+        tables = {LOCAL: 0, MAIN: 32766, DEFAULT: 32767}
+        return all(
+            tables.get(rule.get("FRA_TABLE")) == (rule.get("FRA_PRIORITY") or 0)
+            and not any(rule.get(name) for name in ("FRA_FWMARK", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_SRC", "FRA_DST"))
+            for rule in self.ip.get_rules()
+        )
+
+    def neighbours(self) -> Mapping[tuple[Address, int], Neighbour]:
+        return {
+            (neighbour.address, neighbour.ifindex): neighbour
+            for neighbour in (
+                _neighbour(message) for message in self.ip.get_neighbours() if message.get("NDA_DST") is not None
+            )
+        }
+
+
+def _link(message: Any) -> Link:
+    flags = message["flags"]
+    xdp = message.get("IFLA_XDP")
+    modes = dict(xdp["attrs"]) if xdp else {}
+    mac = message.get("IFLA_ADDRESS") or ""
+    return Link(
+        name=message.get("IFLA_IFNAME"),
+        ifindex=message["index"],
+        mac=bytes.fromhex(mac.replace(":", "")),
+        ethernet=message["ifi_type"] == _ARPHRD_ETHER and not flags & _IFF_NOARP,
+        loopback=bool(flags & _IFF_LOOPBACK),
+        up=bool(flags & _IFF_UP),
+        carrier=bool(flags & _IFF_LOWER_UP),
+        xdp=modes.get("IFLA_XDP_PROG_ID") or 0,
+        generic=modes.get("IFLA_XDP_ATTACHED") == "xdpgeneric",
+    )
+
+
+def _neighbour(message: Any) -> Neighbour:
+    state = message["state"]
+    return Neighbour(
+        address=ip_address(message.get("NDA_DST")),
+        ifindex=message["ifindex"],
+        managed=bool((message.get("NDA_FLAGS_EXT") or 0) & NTF_EXT_MANAGED),
+        fixed=bool(state & (_NUD_PERMANENT | _NUD_NOARP)),
+        resolved=bool(state & _NUD_VALID),
+    )
+
+
+def _route(message: Any) -> Route:
+    """A route of several next hops is shown by its first: they differ in the way, not in its kind."""
+    hop = message
+    ifindex = message.get("RTA_OIF")
+    if several := message.get("RTA_MULTIPATH"):
+        hop = several[0]
+        ifindex = hop["oif"]
+    via = hop.get("RTA_VIA")
+    gateway = via["addr"] if via else hop.get("RTA_GATEWAY")
+    nowhere = "0.0.0.0" if message["family"] == AF_INET else "::"
+    return Route(
+        table=message.get("RTA_TABLE"),
+        destination=ip_network(f"{message.get('RTA_DST') or nowhere}/{message['dst_len']}"),
+        type=_ROUTE_TYPES.get(message["type"], RouteType.OTHER),
+        metric=message.get("RTA_PRIORITY") or 0,
+        ifindex=ifindex or 0,
+        gateway=ip_address(gateway) if gateway else None,
+    )
+
+
+def _path(route: Route | None, address: Address, links: Mapping[int, Link]) -> Path:
+    if route is None or route.type not in (RouteType.UNICAST, RouteType.LOCAL):
+        return Path(Egress.UNREACHABLE)
+    link = links.get(route.ifindex)
+    if route.type is RouteType.LOCAL or (link is not None and link.loopback):
+        return Path(Egress.LOCAL, route.ifindex)
+    if link is None:
+        return Path(Egress.UNREACHABLE)
+    if not link.ethernet:
+        return Path(Egress.POINT_TO_POINT, route.ifindex)
+    if route.gateway is not None:
+        return Path(Egress.ROUTED, route.ifindex, route.gateway)
+    return Path(Egress.ON_LINK, route.ifindex, address)

@@ -1,0 +1,90 @@
+"""Kernel settings, changed for the interfaces we forward through and put back exactly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from vipd.drivers.ledger import ChangedSysctl, Ledger
+from vipd.errors import DataplaneError
+
+log = logging.getLogger(__name__)
+
+ROOT: Final = Path("/proc/sys")
+_IPV4: Final = "net/ipv4/conf"
+_IPV6: Final = "net/ipv6/conf"
+
+
+def wanted(interfaces: Iterable[str]) -> dict[str, str]:
+    """What forwarding needs, in the order in which to set it."""
+    changes = {f"{_IPV4}/all/send_redirects": "0"}
+    strict = _read(f"{_IPV4}/all/rp_filter") == "1"
+    for name in interfaces:
+        own = f"{_IPV4}/{name}"
+        # The kernel forwards what XDP leaves to it, and answers bpf_fib_lookup, on such interfaces only.
+        changes[f"{own}/forwarding"] = "1"
+        # A one-armed director would tell clients and servers to talk past it.
+        changes[f"{own}/send_redirects"] = "0"
+        # A reply of NAT carries the VIP, our own address, as its source when the kernel routes it.
+        changes[f"{own}/accept_local"] = "1"
+        if strict or _read(f"{own}/rp_filter") == "1":
+            changes[f"{own}/rp_filter"] = "2"
+    return changes | _forwarding_ipv6(interfaces)
+
+
+def _forwarding_ipv6(interfaces: Iterable[str]) -> dict[str, str]:
+    """Since 6.17 by interface; before, one switch for all, which must not lose routes learned from routers."""
+    if not (ROOT / _IPV6).is_dir():
+        return {}
+    names = [name for name in interfaces if (ROOT / _IPV6 / name).is_dir()]
+    if all((ROOT / _IPV6 / name / "force_forwarding").exists() for name in names):
+        return {f"{_IPV6}/{name}/force_forwarding": "1" for name in names}
+    changes = {}
+    for directory in sorted((ROOT / _IPV6).iterdir()):
+        if directory.name not in ("all", "default") and (directory / "accept_ra").read_text().strip() == "1":
+            changes[f"{_IPV6}/{directory.name}/accept_ra"] = "2"
+    changes[f"{_IPV6}/all/forwarding"] = "1"
+    return changes
+
+
+def apply(ledger: Ledger, changes: dict[str, str]) -> None:
+    """Set what differs, writing down first what was there."""
+    due = [(key, before, value) for key, value in changes.items() if (before := _read(key)) not in (value, None)]
+    known = {entry.key for entry in ledger.contents.sysctls}
+    ledger.add(
+        "sysctls",
+        tuple(
+            ChangedSysctl(key=key, before=before, ours=value)
+            for key, before, value in due
+            if before is not None and key not in known
+        ),
+    )
+    for key, before, value in due:
+        log.info("setting %s to %s (it was %s)", key, value, before)
+        _write(key, value)
+
+
+def restore(ledger: Ledger) -> None:
+    """Last first, and only what still is as we left it; interfaces may be gone."""
+    for entry in reversed(ledger.contents.sysctls):
+        if _read(entry.key) == entry.ours:
+            _write(entry.key, entry.before)
+    ledger.drop("sysctls", ledger.contents.sysctls)
+
+
+def _read(key: str) -> str | None:
+    try:
+        return (ROOT / key).read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _write(key: str, value: str) -> None:
+    try:
+        (ROOT / key).write_text(value)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataplaneError(f"{ROOT / key} cannot be set to {value}: {error.strerror}") from None
