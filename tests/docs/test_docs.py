@@ -1,0 +1,73 @@
+"""The documents say what is so: examples load, links lead somewhere, commands and tests exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+import typer.main
+
+from vipd import config
+from vipd.cli.app import app
+from vipd.model.director import Method
+
+ROOT: Final = Path(__file__).parents[2]
+DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+COMMANDS: Final = set(typer.main.get_group(app).commands)
+FAILURE_MODES: Final = (ROOT / "docs/failure-modes.md").read_text()
+
+# What a director, a data plane and a control plane without health checks and election must stand.
+CONCERNED: Final = [
+    *(f"T{n}" for n in (1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 17, 18)),
+    *(f"P{n}" for n in (1, *range(3, 21), 22, 23, 24, 25)),
+    *(f"C{n}" for n in (*range(1, 8), 9, 10, 11, 12, 14, 15)),
+]
+
+
+def blocks(text: str, language: str = "") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_example_is_one_and_loads() -> None:
+    example = ROOT / "docs/vipd.yaml"
+    director = config.load(example).director
+    assert {server.method for service in director.services for server in service.servers} == set(Method)
+    [shown] = blocks((ROOT / "README.md").read_text(), "yaml")
+    assert shown == example.read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", document.read_text())
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_named_commands_exist(document: Path) -> None:
+    text = document.read_text()
+    code = "\n".join([*blocks(text), *re.findall(r"`([^`\n]+)`", text)])
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert set(re.findall(r"(?:^|sudo )make ([a-z]+)", code, re.MULTILINE)) - targets == set()
+    assert set(re.findall(r"^vipd ([a-z][a-z-]*)", code, re.MULTILINE)) - COMMANDS == set()
+
+
+@pytest.mark.parametrize("name", CONCERNED)
+def test_every_known_failure_mode_has_its_answer(name: str) -> None:
+    [row] = re.findall(rf"^\| {name} \|.*$", FAILURE_MODES, re.MULTILINE)
+    _, _, failure, answer, _ = row.split("|")
+    assert failure.strip()
+    assert answer.strip()
+
+
+def test_every_test_that_the_failure_modes_name_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", FAILURE_MODES)
+    assert named
+    missing = [
+        f"{path}::{test}"
+        for path, test in named
+        if not (ROOT / path).is_file() or f"def {test}(" not in (ROOT / path).read_text()
+    ]
+    assert missing == []
