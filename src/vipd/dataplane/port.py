@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from vipd.model.director import Endpoint, OnServerRemoved, Timeouts
+from vipd.model.director import Address, Endpoint, Network, OnServerRemoved, Timeouts
 from vipd.model.state import Connection, Counters, HeldService, ServerKey, Totals
 
 
@@ -40,6 +40,21 @@ class Port:
     "Whether XDP can send out of it."
 
 
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Which connections are meant; None: any."""
+
+    client: Network | None = None
+    vip: Address | None = None
+    vip_port: int | None = None
+    server: Address | None = None
+    state: str | None = None
+    "As `Connection.state` has it."
+
+
+ANY: Final = Matching()
+
+
 class Dataplane(Protocol):
     """Every method may raise `DataplaneError`; `apply` then leaves all as it was."""
 
@@ -58,8 +73,8 @@ class Dataplane(Protocol):
 
     def totals(self) -> Totals: ...
 
-    def connections(self) -> Iterator[Connection]:
-        """Every known connection once, in no order."""
+    def connections(self, matching: Matching = ANY) -> Iterator[Connection]:
+        """Every known connection that fits once, in no order."""
 
     def collect(self) -> int:
         """Forget removed servers that no connection names any more; how many there were."""
