@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from vipd.drivers.segment import Segment, ethertype_of
 from vipd.errors import WireError
@@ -96,7 +96,7 @@ class Segments:
         self._stack = ExitStack()
         self._segments: dict[tuple[str, int], Segment] = {}
 
-    def __enter__(self) -> Segments:
+    def __enter__(self) -> Self:
         try:
             for place in self.places:
                 self._segment(place)

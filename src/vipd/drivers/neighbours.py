@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -22,7 +22,7 @@ Hop: TypeAlias = tuple[Address, int]
 _GONE: Final = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 
 
-def keep_resolved(network: Network, ledger: Ledger, wanted: Set[Hop]) -> frozenset[Hop]:
+def keep_resolved(network: Network, ledger: Ledger, wanted: AbstractSet[Hop]) -> frozenset[Hop]:
     """Make the kernel resolve exactly these and no others on our behalf; returns those it has not yet."""
     names = {link.ifindex: link.name for link in network.links().values()}
     present = network.neighbours()

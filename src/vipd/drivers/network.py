@@ -15,7 +15,7 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from vipd.drivers.routes import DEFAULT, LOCAL, MAIN, Route, RouteType, Routes
+from vipd.drivers.routes import DEFAULT, LOCAL, MAIN, Route, Routes, RouteType
 from vipd.errors import DataplaneError
 from vipd.model.director import Address
 from vipd.model.state import Egress
@@ -90,7 +90,11 @@ class Network:
 
     def addresses(self) -> tuple[HeldAddress, ...]:
         return tuple(
-            HeldAddress(ip_address(message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")), message["prefixlen"], message["index"])
+            HeldAddress(
+                ip_address(message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")),
+                message["prefixlen"],
+                message["index"],
+            )
             for message in self.ip.get_addr()
         )
 

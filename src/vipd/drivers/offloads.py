@@ -18,7 +18,9 @@ def apply(ledger: Ledger, interface: str) -> None:
     """For an interface in generic mode: a packet larger than the link takes could not be sent on."""
     with Ethtool() as ethtool:
         features = ethtool.get_features(interface)
-        on = [features.features[name] for name in MERGING if name in features.features and features.features[name].enable]
+        on = [
+            features.features[name] for name in MERGING if name in features.features and features.features[name].enable
+        ]
         if not on:
             return
         ledger.add(

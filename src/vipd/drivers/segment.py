@@ -89,9 +89,7 @@ class Segment:
 def _attach_filter(target: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     kept = ctypes.create_string_buffer(code)
-    target.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(kept))
-    )
+    target.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(kept)))
 
 
 def ethertype_of(version: int) -> int:

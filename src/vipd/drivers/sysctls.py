@@ -51,15 +51,13 @@ def _forwarding_ipv6(interfaces: Iterable[str]) -> dict[str, str]:
 
 def apply(ledger: Ledger, changes: dict[str, str]) -> None:
     """Set what differs, writing down first what was there."""
-    due = [(key, before, value) for key, value in changes.items() if (before := _read(key)) not in (value, None)]
+    present = {key: _read(key) for key in changes}
+    due = [(key, before, changes[key]) for key, before in present.items() if before is not None]
+    due = [(key, before, value) for key, before, value in due if before != value]
     known = {entry.key for entry in ledger.contents.sysctls}
     ledger.add(
         "sysctls",
-        tuple(
-            ChangedSysctl(key=key, before=before, ours=value)
-            for key, before, value in due
-            if before is not None and key not in known
-        ),
+        tuple(ChangedSysctl(key=key, before=before, ours=value) for key, before, value in due if key not in known),
     )
     for key, before, value in due:
         log.info("setting %s to %s (it was %s)", key, value, before)

@@ -1,0 +1,1 @@
+"""How people and programs talk to a running daemon: JSON over HTTP on a Unix socket."""

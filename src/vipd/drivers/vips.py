@@ -1,0 +1,132 @@
+"""Which interface carries each VIP, and putting it there and taking it away.
+
+An address that was there before vipd came is left as it is. A VIP that no connected
+prefix holds is routed to the director: the loopback carries it, and nobody is asked or told.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from vipd.drivers.claims import Place
+from vipd.drivers.ledger import AddedAddress, Ledger
+from vipd.drivers.network import HeldAddress, Link, Network, Path
+from vipd.errors import DataplaneError, EnvironmentProblem
+from vipd.model.director import Address, Vip
+from vipd.model.state import Egress
+
+log = logging.getLogger(__name__)
+
+LOOPBACK: Final = "lo"
+_IFA_F_NODAD: Final = 2
+_FOREVER: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a VIP is, or is to be."""
+
+    address: Address
+    interface: str
+    ifindex: int
+    ours: bool
+    "vipd put it there, or will; else it was there before."
+    present: bool
+    place: Place | None
+    "Where to ask and tell others about it; None where there are no others."
+
+
+def place(
+    vips: Iterable[Vip],
+    links: Mapping[str, Link],
+    held: Iterable[HeldAddress],
+    paths: Mapping[Address, Path],
+    ledger: Ledger,
+) -> tuple[Placement, ...]:
+    names = {link.ifindex: link.name for link in links.values()}
+    where: dict[Address, list[str]] = {}
+    for address in held:
+        where.setdefault(address.address, []).append(names.get(address.ifindex, ""))
+    owned = {entry.address: entry.interface for entry in ledger.contents.addresses}
+    found = (_place(vip, links, where.get(vip.address, []), paths[vip.address], owned) for vip in vips)
+    return tuple(placement for placement in found if placement is not None)
+
+
+def _place(
+    vip: Vip, links: Mapping[str, Link], where: list[str], path: Path, owned: Mapping[Address, str]
+) -> Placement | None:
+    if vip.interface is not None and vip.interface not in links:
+        raise EnvironmentProblem(f"vips.{vip.address}.interface: there is no interface {vip.interface!r} here")
+    ours = owned.get(vip.address)
+    if where and ours not in where:
+        return _on(vip, links[where[0]], ours=False, present=True)
+    if vip.interface is not None:
+        link = links[vip.interface]
+    elif vip.routed:
+        link = links[LOOPBACK]
+    elif ours is not None and ours in links and where:
+        link = links[ours]
+    elif path.egress is Egress.LOCAL:
+        return None  # a route of type local serves it already
+    elif path.egress is Egress.ON_LINK:
+        link = next(link for link in links.values() if link.ifindex == path.ifindex)
+    else:
+        link = links[LOOPBACK]
+    return _on(vip, link, ours=True, present=link.name in where)
+
+
+def _on(vip: Vip, link: Link, ours: bool, present: bool) -> Placement:
+    others = link.ethernet and not link.loopback and not vip.routed and len(link.mac) == 6
+    spot = Place(vip.address, link.name, link.ifindex, link.mac) if others else None
+    return Placement(vip.address, link.name, link.ifindex, ours, present, spot)
+
+
+def claim(network: Network, ledger: Ledger, placements: Iterable[Placement]) -> None:
+    """Put those there that are not yet."""
+    due = [placement for placement in placements if placement.ours and not placement.present]
+    ledger.add(
+        "addresses", tuple(AddedAddress(address=placement.address, interface=placement.interface) for placement in due)
+    )
+    for placement in due:
+        log.info("claiming VIP %s on %s", placement.address, placement.interface)
+        _add(network, placement.address, placement.ifindex)
+
+
+def release(network: Network, ledger: Ledger, kept: Iterable[Placement] = ()) -> None:
+    """Take away every address that vipd put somewhere, but those in their right place."""
+    right = {(placement.address, placement.interface) for placement in kept if placement.ours}
+    indexes = {link.name: link.ifindex for link in network.links().values()}
+    stale = tuple(entry for entry in ledger.contents.addresses if (entry.address, entry.interface) not in right)
+    for entry in stale:
+        if entry.interface in indexes:
+            log.info("releasing VIP %s from %s", entry.address, entry.interface)
+            _remove(network, entry.address, indexes[entry.interface])
+    ledger.drop("addresses", stale)
+
+
+def _add(network: Network, address: Address, ifindex: int) -> None:
+    """As a single host. IPv6: no check for duplicates (vipd made it) and no source unless asked for."""
+    extra: dict[str, Any] = {}
+    if address.version == 6:
+        lifetimes = {"ifa_preferred": 0, "ifa_valid": _FOREVER, "cstamp": 0, "tstamp": 0}
+        extra = {"IFA_FLAGS": _IFA_F_NODAD, "IFA_CACHEINFO": lifetimes}
+    try:
+        network.ip.addr("add", index=ifindex, address=str(address), prefixlen=address.max_prefixlen, **extra)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            hint = "; IPv6 is switched off there" if error.code == errno.EACCES else ""
+            raise DataplaneError(f"VIP {address} cannot be put on its interface: {error.args[1]}{hint}") from None
+
+
+def _remove(network: Network, address: Address, ifindex: int) -> None:
+    try:
+        network.ip.addr("del", index=ifindex, address=str(address), prefixlen=address.max_prefixlen)
+    except NetlinkError as error:
+        if error.code not in (errno.EADDRNOTAVAIL, errno.ENODEV):
+            raise DataplaneError(f"VIP {address} cannot be taken away: {error.args[1]}") from None
