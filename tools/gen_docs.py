@@ -11,9 +11,11 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
 from vipd.cli.app import app
@@ -28,7 +30,6 @@ MODELS: Final = {
     "`services.NAME`": schema.Service,
     "`services.NAME.servers[]`": schema.Server,
     "`vips.ADDRESS`": schema.VipSettings,
-    "`timeouts`": schema.TimeoutSettings,
     "`tunnel`": schema.TunnelSettings,
 }
 
@@ -62,51 +63,39 @@ PURPOSE: Final = {
     "ECMP at the receivers. By default 172.16.0.0/16, and 100::/64 of which the low 32 bits are spread.",
 }
 
-STATES: Final = "TimeoutSettings"
-
-
-def kind(field: dict[str, Any]) -> str:
-    """A JSON Schema in a few words."""
-    if "enum" in field:
-        return " ".join(f"`{value}`" for value in field["enum"])
-    if "$ref" in field:
-        return kind(DEFINITIONS[field["$ref"].rsplit("/", 1)[1]])
-    if "anyOf" in field:
-        return " or ".join(dict.fromkeys(kind(option) for option in field["anyOf"] if option.get("type") != "null"))
-    if field.get("type") == "array":
-        return f"list of {kind(field.get('items', {}))}"
-    return {"object": "mapping", "string": "text", "integer": "number", "boolean": "true or false"}.get(
-        field.get("type", ""), field.get("type", "anything")
-    )
-
-
-DEFINITIONS: Final = schema.json_schema()["$defs"]
-
 
 def duration(seconds: float) -> str:
     return f"{seconds / 60:g}m" if seconds >= 60 else f"{seconds:g}s"
 
 
-def default_text(name: str, field: Any) -> str:
+def default_text(field: FieldInfo) -> str:
     if field.is_required():
         return "needed"
-    value = field.get_default(call_default_factory=True)
-    if name == STATES:
-        return duration(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, str | int) and value is not None else "–"
+    match field.get_default(call_default_factory=True):
+        case bool() as value:
+            return str(value).lower()
+        case str() | int() as value:
+            return str(value)
+        case _:
+            return "–"
 
 
-def options_table(title: str, model: Any) -> Iterator[str]:
+def options_table(title: str, model: type[BaseModel]) -> Iterator[str]:
     name = model.__name__
-    properties = model.model_json_schema()["properties"]
-    yield f"\n## {title}\n\n{model.__doc__.splitlines()[0]}\n\n"
-    yield "| key | kind | default | what for | allowed |\n|---|---|---|---|---|\n"
+    yield f"\n## {title}\n\n{(model.__doc__ or '').splitlines()[0]}\n\n"
+    yield "| key | default | what for | allowed |\n|---|---|---|---|\n"
     for key, field in model.model_fields.items():
-        purpose = "" if name == STATES else PURPOSE[f"{name}.{key}"]
-        allowed = (field.description or "a number of seconds, or `100ms`, `2s`, `5m`, `1h`, `1d`").replace("|", "\\|")
-        yield f"| `{key}` | {kind(properties[key])} | {default_text(name, field)} | {purpose} | {allowed} |\n"
+        # "a weight is 0 (drain) to 65535": the text that also ends every message.
+        allowed = (field.description or "").split(" is ", 1)[-1].replace("|", "\\|")
+        yield f"| `{key}` | {default_text(field)} | {PURPOSE[f'{name}.{key}']} | {allowed} |\n"
+
+
+def timeouts_table() -> Iterator[str]:
+    fields = schema.TimeoutSettings.model_fields
+    yield "\n## `timeouts`\n\nWhen a connection is forgotten in each state: LVS's names and defaults.\n"
+    yield "Numbers are seconds; `100ms`, `2s`, `5m`, `1h` and `1d` are understood.\n\n"
+    yield "| state | default |\n|---|---|\n"
+    yield from (f"| `{state}` | {duration(field.default)} |\n" for state, field in fields.items())
 
 
 def configuration() -> str:
@@ -117,6 +106,7 @@ def configuration() -> str:
         + "mistake at once, with its line. An unknown key is a mistake. An IPv6 address in brackets needs\n"
         + "quotes, because YAML reads `[` as a list.\n"
         + "".join(line for title, model in MODELS.items() for line in options_table(title, model))
+        + "".join(timeouts_table())
     )
 
 
