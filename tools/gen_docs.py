@@ -25,7 +25,7 @@ from vipd.model import outcome
 DOCS: Final = Path(__file__).parents[1] / "docs"
 HEAD: Final = "<!-- Made by tools/gen_docs.py from {source}; do not edit. -->\n\n"
 
-MODELS: Final = {
+MODELS: Final[dict[str, type[BaseModel]]] = {
     "The document": schema.Document,
     "`services.NAME`": schema.Service,
     "`services.NAME.servers[]`": schema.Server,
