@@ -63,6 +63,11 @@ PURPOSE: Final = {
     "ECMP at the receivers. By default 172.16.0.0/16, and 100::/64 of which the low 32 bits are spread.",
 }
 
+OF_ALL: Final = """`vipd [--instance NAME] COMMAND`. The instance, also `VIPD_INSTANCE`, is for several directors on one
+machine, one for each network namespace. Exit code 2: the input or the machine must change first; 1: it failed.
+`vipd --install-completion` teaches the shell.
+"""
+
 
 def duration(seconds: float) -> str:
     return f"{seconds / 60:g}m" if seconds >= 60 else f"{seconds:g}s"
@@ -122,9 +127,13 @@ def outcomes() -> str:
 
 
 def commands() -> str:
-    command = typer.main.get_command(app)
-    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="vipd", title="Commands")
-    return HEAD.format(source="src/vipd/cli/") + text.rstrip() + "\n"
+    group = typer.main.get_group(app)
+    root = typer.Context(group, info_name="vipd")
+    parts = [HEAD.format(source="src/vipd/cli/"), f"# Commands\n\n{group.help}\n\n{OF_ALL}"]
+    for name in group.list_commands(root):
+        _, command, _ = group.resolve_command(root, [name])
+        parts.append(get_docs_for_click(obj=command, ctx=root, indent=1, name=name, call_prefix="vipd"))
+    return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
 def main() -> int:
