@@ -1,0 +1,1 @@
+"""The command line. Talks to a running daemon by its API only."""

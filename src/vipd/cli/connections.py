@@ -1,0 +1,82 @@
+"""`vipd connections`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final
+
+import typer
+
+from vipd.cli.app import instance_of
+
+EXAMPLES: Final = {
+    "connections": "Examples:\n\nvipd connections --server 10.0.0.11 --state established\n\n"
+    "vipd connections --client 198.51.100.7 --json"
+}
+Address = str | None
+
+
+def connections(
+    ctx: typer.Context,
+    client: Annotated[Address, typer.Option(help="Only of this client.", metavar="ADDRESS")] = None,
+    vip: Annotated[Address, typer.Option(help="Only to this VIP.", metavar="ADDRESS")] = None,
+    server: Annotated[Address, typer.Option(help="Only on this real server.", metavar="ADDRESS")] = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state: established, syn_recv, udp, ...")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 lists all.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list.")] = False,
+) -> None:
+    """List known connections, in no order. Without a daemon the data plane itself is asked."""
+    from vipd.cli.source import connections_of
+
+    given = {"client": client, "vip": vip, "server": server, "state": state and state.lower()}
+    filters = {name: value for name, value in given.items() if value is not None}
+    # One more than asked for tells whether there are more.
+    found = connections_of(instance_of(ctx), filters, limit and limit + 1)
+    if as_json:
+        _print_json(found, limit)
+    else:
+        _print_table(found, limit)
+
+
+def _print_json(found: Iterable[Any], limit: int) -> None:
+    from vipd.api.schema import CONNECTION
+
+    separator = "["
+    for connection in _first(found, limit):
+        typer.echo(separator + CONNECTION.dump_json(connection).decode(), nl=False)
+        separator = ",\n "
+    typer.echo("]" if separator != "[" else "[]")
+
+
+def _print_table(found: Iterator[Any], limit: int) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from vipd.cli.output import console, host
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "CLIENT", "VIP", "SERVER", "STATE"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("EXPIRES", justify="right")
+    for each in _first(found, limit):
+        table.add_row(
+            each.transport,
+            host(each.client, each.client_port),
+            host(each.vip, each.vip_port),
+            host(each.server, each.server_port),
+            each.state,
+            f"{each.expires:.0f} s",
+        )
+    if table.row_count:
+        console().print(table)
+    more = next(iter(found), None) is not None
+    typer.echo(
+        f"{table.row_count} connections" + (f", and more; --limit {limit} was reached" if more else ""), err=more
+    )
+
+
+def _first(found: Iterable[Any], limit: int) -> Iterator[Any]:
+    for number, connection in enumerate(found, 1):
+        yield connection
+        if number == limit:
+            return

@@ -1,0 +1,49 @@
+"""Where the program starts and every error ends: as one message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+from vipd.errors import ConfigError, DirectorError, EnvironmentProblem
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 failed, 2 the input or this machine must be mended first, 130 interrupted."""
+    sys.excepthook = _say_it_is_ours
+    try:
+        from vipd.cli.app import app
+
+        app(prog_name="vipd")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Who read our output has enough; nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ConfigError as error:
+        sys.exit(_fail(str(error), 2))
+    except EnvironmentProblem as error:
+        sys.exit(_fail(f"vipd: {error}", 2))
+    except DirectorError as error:
+        sys.exit(_fail(f"vipd: {error}", 1))
+    except OSError as error:
+        sys.exit(_fail(f"vipd: {error}", 1))
+
+
+def _fail(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _say_it_is_ours(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if os.environ.get("VIPD_DEBUG"):
+        sys.__excepthook__(kind, error, trace)
+        return
+    reason = f"{kind.__name__}: {error}" if str(error) else kind.__name__
+    print(f"vipd: a mistake of vipd's own: {reason}; VIPD_DEBUG=1 shows where, please report it", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
