@@ -258,7 +258,7 @@ static __always_inline int merge_ecn(struct xdp_md *ctx, struct packet *pkt)
 			ip->flow_lbl[0] =
 				(ip->flow_lbl[0] & ~(ECN_MASK << 4)) | (ecn << 4);
 	}
-	return ecn < 0 ? DECAP_DROP_ECN : DECAP_COUNT;
+	return ecn < 0 ? DECAP_DROP_ECN : DECAP_CONTINUE;
 }
 
 /* Moves the Ethernet header up to the inner packet, which names its own type. */
