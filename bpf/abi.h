@@ -22,7 +22,7 @@ struct flow {
 	__be16 destination_port;
 	__u8 protocol;
 	__u8 pad[3];
-};
+} __attribute__((aligned(8))); /* compared in words of 64 bits */
 
 enum method {
 	METHOD_NAT,
@@ -59,7 +59,7 @@ enum connection_state {
 
 /* What becomes of known connections of a server that is no longer there. */
 enum server_status {
-	SERVER_FREE,		/* this id names no server */
+	SERVER_FREE, /* this id names no server */
 	SERVER_PRESENT,
 	SERVER_REMOVED_RESET,
 	SERVER_REMOVED_RESCHEDULE,
@@ -71,7 +71,7 @@ enum server_status {
  * untouched to the kernel; REPLY answered by the director itself; DROP gone.
  */
 enum outcome {
-	CONTINUE,		/* not an end: the next stage goes on */
+	CONTINUE, /* not an end: the next stage goes on */
 	FORWARD_DR,
 	FORWARD_NAT,
 	FORWARD_NAT_REPLY,
@@ -91,6 +91,7 @@ enum outcome {
 	PASS_PROTOCOL,
 	PASS_EXTENSION_HEADER,
 	PASS_EARLY_FRAGMENT,
+	PASS_TOO_BIG,
 	REPLY_RESET_NO_SERVER,
 	REPLY_RESET_SERVER_REMOVED,
 	REPLY_UNREACHABLE_NO_SERVER,
@@ -98,38 +99,40 @@ enum outcome {
 	REPLY_TOO_BIG,
 	REPLY_TIME_EXCEEDED,
 	DROP_MALFORMED,
+	DROP_TCP_FLAGS,
 	DROP_MARTIAN,
 	DROP_NO_SERVER,
+	DROP_COLLISION,
 	DROP_NO_ROUTE,
 	DROP_NEIGHBOUR_UNRESOLVED,
 	DROP_NO_ETHERNET,
 	DROP_TTL,
-	DROP_HEADROOM,
-	DROP_INTERNAL,
+	DROP_TOO_BIG,
+	DROP_NO_ROOM_IN_FRAME,
 	OUTCOME_COUNT,
 };
 
 /* Things that happen on a packet's way; none of them is its end. */
 enum event {
 	EVENT_CONNECTION_NEW,
-	EVENT_CONNECTION_REUSED,	/* a SYN on a closing connection */
+	EVENT_CONNECTION_REUSED, /* a SYN on a closing connection */
 	EVENT_CONNECTION_EXPIRED,
-	EVENT_TABLE_FULL,		/* a new connection found no room */
-	EVENT_STATELESS,		/* forwarded by consistent hash alone */
+	EVENT_TABLE_FULL, /* a new connection found no room */
+	EVENT_STATELESS,  /* forwarded by consistent hash alone */
 	EVENT_NEXT_HOP_REFRESHED,
 	EVENT_MSS_CLAMPED,
 	EVENT_COUNT,
 };
 
 enum limits {
-	BUCKET_SLOTS = 16,		/* connections in a bucket */
-	REAL_SERVERS = 65536,		/* ids; 0 names none */
-	SERVICES = 16384,		/* ids; 0 names none */
-	INTERFACES = 65536,		/* by the low 16 bits of the ifindex */
+	BUCKET_SLOTS = 16,    /* connections in a bucket */
+	REAL_SERVERS = 65536, /* ids; 0 names none */
+	SERVICES = 16384,     /* ids; 0 names none */
+	INTERFACES = 65536,   /* by the low 16 bits of the ifindex */
 	RETURN_HOPS = 4096,
 	FRAGMENTS = 65536,
-	INTEREST_WORDS = 1024,		/* 65,536 bits */
-	TICK_SHIFT = 26,		/* a tick is 2^26 ns, about 67 ms */
+	INTEREST_WORDS = 1024, /* 65,536 bits */
+	TICK_SHIFT = 26,       /* a tick is 2^26 ns, about 67 ms */
 };
 
 /* `life` of a connection, from the low bits: expires (32, in ticks of
@@ -142,10 +145,10 @@ enum life_shift {
 };
 
 enum connection_flag {
-	CONNECTION_USED = 1,		/* set in every live entry */
-	CONNECTION_REPLY = 2,		/* the second entry of a NAT connection */
-	CONNECTION_TWO_WAY = 4,		/* replies pass the director: a reply was seen */
-	CONNECTION_ACTIVE = 8,		/* counted as active, else as inactive */
+	CONNECTION_USED = 1,	/* set in every live entry */
+	CONNECTION_REPLY = 2,	/* the second entry of a NAT connection */
+	CONNECTION_TWO_WAY = 4, /* replies pass the director: a reply was seen */
+	CONNECTION_ACTIVE = 8,	/* counted as active, else as inactive */
 };
 
 /* One cache line. The two entries of a NAT connection name each other. */
@@ -154,16 +157,17 @@ struct connection {
 	__u64 life;
 	__u32 real_server;
 	__u32 service;
-	__u32 twin;		/* slot of the other entry plus 1; 0: none */
-	__be16 service_port;	/* reply entry: the port that the client knows */
-	__u16 return_hop;	/* reply entry: index in return_hops; 0: none */
+	__u32 twin;	     /* slot of the other entry plus 1; 0: none */
+	__be16 service_port; /* reply entry: the port that the client knows */
+	__u16 return_hop;    /* reply entry: index in return_hops; 0: none */
 };
 
-/* `tag` is taken from the flow's hash, never 0 for a taken slot. Slot s of bucket
- * b is the table's slot b * BUCKET_SLOTS + s.
+/* Byte s of `tags` is taken from the hash of the flow in slot s, 0: free. All 16
+ * are compared in two words. Slot s of bucket b is the table's b * BUCKET_SLOTS + s.
  */
 struct bucket {
-	__u32 tag[BUCKET_SLOTS];
+	__u64 tags[BUCKET_SLOTS / 8];
+	__u64 pad[6]; /* slots begin at a cache line */
 	struct connection slot[BUCKET_SLOTS];
 };
 
@@ -186,8 +190,8 @@ struct service_range {
 };
 
 enum service_flag {
-	SERVICE_CLAMP_MSS = 1,	/* SYNs to servers behind a tunnel */
-	SERVICE_MH_PORT = 2,	/* sh, mh: hash the client's port too */
+	SERVICE_CLAMP_MSS = 1, /* SYNs to servers behind a tunnel */
+	SERVICE_MH_PORT = 2,   /* sh, mh: hash the client's port too */
 };
 
 /* `slots` .. is a region of the slots map. For lc and wlc it lists each server
@@ -203,7 +207,7 @@ struct service {
 	__u8 flags;
 	__u8 pad;
 	__u32 slots;
-	__u32 slot_count;	/* 0: no server takes new connections */
+	__u32 slot_count; /* 0: no server takes new connections */
 	__u32 fallback;
 	__u32 fallback_count;
 };
@@ -211,13 +215,13 @@ struct service {
 /* Written by the control plane alone. */
 struct real_server {
 	struct addr address;
-	struct addr tunnel_source;	/* of the address's family */
+	struct addr tunnel_source; /* of the address's family */
 	__u32 service;
 	__u32 weight;
-	__be16 port;			/* 0: as the packet has it */
+	__be16 port; /* 0: as the packet has it */
 	__u8 method;
 	__u8 status;
-	__u8 tunnel_source_bits;	/* low bits of tunnel_source spread by flow, 0..32 */
+	__u8 tunnel_source_bits; /* low bits of tunnel_source spread by flow, 0..32 */
 	__u8 pad[3];
 };
 
@@ -229,35 +233,35 @@ struct load {
 
 struct traffic {
 	__u64 connections;
-	__u64 packets_in;	/* towards the real server */
-	__u64 bytes_in;		/* of IP */
-	__u64 packets_out;	/* back through the director: NAT */
+	__u64 packets_in;  /* towards the real server */
+	__u64 bytes_in;	   /* of IP */
+	__u64 packets_out; /* back through the director: NAT */
 	__u64 bytes_out;
 };
 
 enum next_hop_kind {
 	NEXT_HOP_UNKNOWN,
-	NEXT_HOP_ETHERNET,	/* the MACs are right: XDP sends */
-	NEXT_HOP_KERNEL,	/* reachable, but only the kernel can send there */
-	NEXT_HOP_UNRESOLVED,	/* no neighbour entry yet */
+	NEXT_HOP_ETHERNET,   /* the MACs are right: XDP sends */
+	NEXT_HOP_KERNEL,     /* reachable, but only the kernel can send there */
+	NEXT_HOP_UNRESOLVED, /* no neighbour entry yet */
 	NEXT_HOP_NO_ROUTE,
 };
 
 /* Written by the data plane alone. */
 struct next_hop {
-	__u64 resolved_at;	/* ns of CLOCK_MONOTONIC */
+	__u64 resolved_at; /* ns of CLOCK_MONOTONIC */
 	__u32 ifindex;
 	__u16 mtu;
 	__u8 kind;
-	__u8 claimed;		/* return_hops only */
+	__u8 gateway; /* a router's, not the address's own */
 	__u8 destination[6];
 	__u8 source[6];
 	__u8 pad[4];
 };
 
 enum interface_flag {
-	INTERFACE_ATTACHED = 1,		/* the director looks at what comes in */
-	INTERFACE_REDIRECT = 2,		/* XDP can send out of it */
+	INTERFACE_ATTACHED = 1, /* the director looks at what comes in */
+	INTERFACE_REDIRECT = 2, /* XDP can send out of it */
 };
 
 struct interface {
@@ -277,7 +281,7 @@ struct fragment_key {
 
 /* The ports that only the first fragment carries. */
 struct fragment {
-	__u64 seen_at;		/* ns */
+	__u64 seen_at; /* ns */
 	__be16 source_port;
 	__be16 destination_port;
 	__u8 pad[4];
@@ -293,9 +297,10 @@ struct interest {
 
 /* Set between open and load, then constant. */
 struct config {
-	__u64 hash_key[2];	/* of SipHash, and the seed of the connection hash */
-	__u32 buckets;		/* entries of the connections map */
-	__u32 sweep_buckets;	/* looked at in one beat of the sweeper */
-	__u64 sweep_interval;	/* ns between two beats */
-	__u64 next_hop_age;	/* ns after which a next hop is asked for again */
+	__u64 hash_key[2];    /* of SipHash */
+	__u64 flow_key[11];   /* of the connection table's multilinear hash */
+	__u32 buckets;	      /* entries of the connections map */
+	__u32 sweep_buckets;  /* looked at in one beat of the sweeper */
+	__u64 sweep_interval; /* ns between two beats */
+	__u64 next_hop_age;   /* ns after which a next hop is asked for again */
 };

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Address to next hop: ask the kernel's routes and neighbours, remember the answer
+ * for a while. Neighbours are kept resolved by the kernel (managed entries).
+ */
+#pragma once
+
+#include "account.h"
+#include "addr.h"
+#include "maps.h"
+#include "packet.h"
+
+#define FAMILY_INET 2
+#define FAMILY_INET6 10
+
+static __always_inline void fib_destination(struct bpf_fib_lookup *fib, const struct addr *to)
+{
+	if (addr_is_v4(to)) {
+		fib->family = FAMILY_INET;
+		fib->ipv4_dst = to->word[3];
+	} else {
+		fib->family = FAMILY_INET6;
+		__builtin_memcpy(fib->ipv6_dst, to, sizeof(*to));
+	}
+}
+
+/* Whether the route leads over another machine than `to` itself. */
+static __always_inline int fib_has_gateway(const struct bpf_fib_lookup *fib, const struct addr *to)
+{
+	if (addr_is_v4(to))
+		return fib->family != FAMILY_INET || fib->ipv4_dst != to->word[3];
+	return fib->ipv6_dst[0] != to->word[0] || fib->ipv6_dst[1] != to->word[1] ||
+	       fib->ipv6_dst[2] != to->word[2] || fib->ipv6_dst[3] != to->word[3];
+}
+
+static __always_inline int interface_can_send(__u32 ifindex, __u32 ingress)
+{
+	__u32 key = ifindex & (INTERFACES - 1);
+	const struct interface *itf = bpf_map_lookup_elem(&interfaces, &key);
+
+	return ifindex == ingress ||
+	       (itf && itf->ifindex == ifindex && itf->flags & INTERFACE_REDIRECT);
+}
+
+/* `hop` is written whole but for `resolved_at`, which says when it became right. */
+__noinline int next_hop_ask(struct xdp_md *ctx, const struct addr *to, struct next_hop *hop)
+{
+	struct bpf_fib_lookup fib = {};
+	long answer;
+
+	if (!to || !hop)
+		return 0;
+	fib.ifindex = ctx->ingress_ifindex;
+	fib_destination(&fib, to);
+	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	count_event(EVENT_NEXT_HOP_REFRESHED);
+	hop->ifindex = fib.ifindex;
+	hop->mtu = fib.mtu_result;
+	switch (answer) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		__builtin_memcpy(hop->destination, fib.dmac, ETH_ALEN);
+		__builtin_memcpy(hop->source, fib.smac, ETH_ALEN);
+		hop->gateway = fib_has_gateway(&fib, to);
+		hop->kind = interface_can_send(fib.ifindex, ctx->ingress_ifindex) ?
+				    NEXT_HOP_ETHERNET :
+				    NEXT_HOP_KERNEL;
+		return 1;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		hop->kind = NEXT_HOP_UNRESOLVED;
+		return 0;
+	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
+		hop->kind = NEXT_HOP_KERNEL;
+		return 0;
+	default:
+		hop->kind = NEXT_HOP_NO_ROUTE;
+		return 0;
+	}
+}
+
+static __always_inline const struct next_hop *
+next_hop_of_server(struct xdp_md *ctx, const struct packet *pkt, const struct real_server *server)
+{
+	__u32 id = pkt->real_server_id;
+	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &id);
+
+	if (hop && pkt->now - hop->resolved_at > config.next_hop_age)
+		hop->resolved_at = next_hop_ask(ctx, &server->address, hop) ? pkt->now : 0;
+	return hop;
+}
+
+/* 1 to RETURN_HOPS - 1: the hop's place in return_hops; 0 where that place is taken
+ * by another, and the routes have to be asked for every packet.
+ */
+static __always_inline __u16 return_hop_number(const struct next_hop *hop)
+{
+	const __u16 *mac = (const __u16 *)hop->destination;
+	__u32 key = mac[0] ^ mac[1] ^ mac[2] ^ hop->ifindex * 0x9e37;
+	struct next_hop *held;
+
+	key = (key ^ key >> 12) & (RETURN_HOPS - 1);
+	held = key ? bpf_map_lookup_elem(&return_hops, &key) : NULL;
+	if (!held)
+		return 0;
+	if (!__sync_val_compare_and_swap(&held->resolved_at, 0, 1)) {
+		held->ifindex = hop->ifindex;
+		held->mtu = hop->mtu;
+		held->kind = hop->kind;
+		__builtin_memcpy(held->destination, hop->destination, ETH_ALEN);
+		__builtin_memcpy(held->source, hop->source, ETH_ALEN);
+		__sync_lock_test_and_set(&held->resolved_at, 2);
+		return key;
+	}
+	if (held->resolved_at != 2 || held->ifindex != hop->ifindex || held->mtu != hop->mtu ||
+	    held->kind != hop->kind || !mac_equal(held->destination, hop->destination) ||
+	    !mac_equal(held->source, hop->source))
+		return 0;
+	return key;
+}
+
+/* The way back to the client, remembered in the reply's connection entry by number. */
+static __always_inline void next_hop_of_client(struct xdp_md *ctx, struct packet *pkt,
+					       struct next_hop *hop)
+{
+	__u32 key = pkt->return_hop;
+	const struct next_hop *held = key ? bpf_map_lookup_elem(&return_hops, &key) : NULL;
+
+	if (held && !pkt->touched) {
+		*hop = *held;
+		return;
+	}
+	if (next_hop_ask(ctx, &pkt->flow.destination, hop) && pkt->connection)
+		pkt->connection->return_hop = return_hop_number(hop);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Choose a real server for a flow that has none, and remember the choice. What
+ * cannot be remembered goes by consistent hash.
+ */
+#pragma once
+
+#include "hash.h"
+#include "reply.h"
+#include "tcp_state.h"
+
+static __always_inline __u32 service_number(const struct packet *pkt)
+{
+	struct service_range range = { .prefixlen = 160 };
+	struct service_key key = {};
+	__u32 *id;
+
+	key.vip = pkt->flow.destination;
+	key.port = pkt->flow.destination_port;
+	key.protocol = pkt->flow.protocol;
+	id = bpf_map_lookup_elem(&services, &key);
+	if (id)
+		return *id;
+	range.vip = key.vip;
+	range.protocol = key.protocol;
+	range.port = key.port;
+	id = bpf_map_lookup_elem(&service_ranges, &range);
+	return id ? *id : 0;
+}
+
+/* A reply of a server under NAT that no connection is known of. */
+static __always_inline int stateless_reply(struct packet *pkt)
+{
+	const struct service *service;
+	struct service_key key = {};
+	__u32 *id;
+
+	key.vip = pkt->flow.source;
+	key.port = pkt->flow.source_port;
+	key.protocol = pkt->flow.protocol;
+	id = bpf_map_lookup_elem(&nat_sources, &key);
+	if (!id || !*id)
+		return 0;
+	service = bpf_map_lookup_elem(&service_table, id);
+	if (!service)
+		return 0;
+	pkt->reply = 1;
+	pkt->stateless = 1;
+	pkt->service_id = *id;
+	pkt->service_port = service->first_port;
+	return 1;
+}
+
+/* RFC 1122 3.2.1.3: no host sends from these; nor does the VIP to itself ("land"). */
+static __always_inline int source_is_martian(const struct packet *pkt)
+{
+	const struct addr *a = &pkt->flow.source;
+	__u8 first;
+
+	if (addr_equal(a, &pkt->flow.destination))
+		return 1;
+	if (addr_is_v4(a)) {
+		first = *(const __u8 *)&a->word[3];
+		return first == 0 || first == 127 || first >= 224;
+	}
+	if (*(const __u8 *)a == 0xff)
+		return 1;
+	return !(a->word[0] | a->word[1] | a->word[2]) && !(a->word[3] & ~bpf_htonl(1));
+}
+
+static __always_inline __u32 slot_at(__u32 base, __u32 n)
+{
+	__u32 key = base + n, *id = bpf_map_lookup_elem(&slots, &key);
+
+	return id ? *id : 0;
+}
+
+/* Least connections: the walk over a service's servers. */
+struct least {
+	__u64 overhead;
+	__u32 weight;
+	__u32 id;
+	__u32 base;
+	__u32 weighted;
+};
+
+/* LVS's overhead: an active connection is as heavy as 256 inactive ones. */
+static int least_step(__u32 n, struct least *least)
+{
+	__u32 id = slot_at(least->base, n);
+	const struct real_server *server = bpf_map_lookup_elem(&real_servers, &id);
+	const struct load *load = bpf_map_lookup_elem(&loads, &id);
+	__u64 overhead;
+	__u32 weight;
+
+	if (!id || !server || !load || server->status != SERVER_PRESENT || !server->weight)
+		return 0;
+	overhead = load->active * 256 + load->inactive;
+	weight = least->weighted ? server->weight : 1;
+	if (!least->id || overhead * least->weight < least->overhead * weight) {
+		least->overhead = overhead;
+		least->weight = weight;
+		least->id = id;
+	}
+	return 0;
+}
+
+static __always_inline __u32 least_of(const struct service *service)
+{
+	struct least least = { .base = service->slots };
+
+	least.weighted = service->scheduler == SCHEDULER_WLC;
+	bpf_loop(service->slot_count, least_step, &least, 0);
+	return least.id;
+}
+
+__noinline __u32 choose(const struct flow *flow, __u32 service_id)
+{
+	const struct service *service = bpf_map_lookup_elem(&service_table, &service_id);
+	__u64 *cursor, number;
+
+	if (!flow || !service || !service->slot_count)
+		return 0;
+	switch (service->scheduler) {
+	case SCHEDULER_LC:
+	case SCHEDULER_WLC:
+		return least_of(service);
+	case SCHEDULER_RR:
+	case SCHEDULER_WRR:
+		cursor = bpf_map_lookup_elem(&cursors, &service_id);
+		number = cursor ? __sync_fetch_and_add(cursor, 1) : 0;
+		break;
+	default:
+		number = client_hash(&flow->source,
+				     service->flags & SERVICE_MH_PORT ? flow->source_port : 0);
+	}
+	return slot_at(service->slots, number % service->slot_count);
+}
+
+/* The same for every packet of a flow, with or without memory of it. */
+__noinline __u32 choose_stateless(const struct flow *flow, __u32 service_id)
+{
+	const struct service *service = bpf_map_lookup_elem(&service_table, &service_id);
+	int by_port;
+
+	if (!flow || !service || !service->fallback_count)
+		return 0;
+	by_port = (service->scheduler != SCHEDULER_SH && service->scheduler != SCHEDULER_MH) ||
+		  service->flags & SERVICE_MH_PORT;
+	return slot_at(service->fallback,
+		       client_hash(&flow->source, by_port ? flow->source_port : 0) %
+			       service->fallback_count);
+}
+
+static __always_inline const struct real_server *server_of(__u32 id, __u32 service_id)
+{
+	const struct real_server *server = id ? bpf_map_lookup_elem(&real_servers, &id) : NULL;
+
+	if (!server || server->status != SERVER_PRESENT || server->service != service_id)
+		return NULL;
+	return server;
+}
+
+enum made {
+	MADE,
+	MADE_NOT_FULL,	    /* no room in the table */
+	MADE_NOT_COLLISION, /* the server has the same client port for another service */
+};
+
+#define COLLISION (NO_SLOT - 1)
+
+/* A slot for the reply's entry of a NAT connection, NO_SLOT or COLLISION. */
+__noinline __u32 reply_reserve(const struct flow *flow, __u32 tick)
+{
+	__u32 position = connection_position(flow), twin;
+	struct connection *old, *client;
+	__u64 life;
+
+	if (!flow)
+		return NO_SLOT;
+	old = position == NO_SLOT ? NULL : connection_at(position);
+	if (old && old->life) {
+		twin = old->twin - 1;
+		client = old->twin ? connection_at(twin) : NULL;
+		if (!(life_flags(old->life) & CONNECTION_REPLY) || !client)
+			return COLLISION;
+		life = *(volatile __u64 *)&client->life;
+		if (life && !life_is_over(life, tick) && !state_is_closing(life_state(life)))
+			return COLLISION;
+		if (life)
+			connection_end(twin, life);
+	}
+	return slot_reserve(flow_hash(flow));
+}
+
+static __always_inline enum made remember_reply(const struct flow *client,
+						const struct real_server *server,
+						struct connection *conn, __u32 own, __u64 now)
+{
+	__u32 tick = tick_of(now), position;
+	struct connection *reply;
+	struct flow flow = {};
+
+	flow.source = server->address;
+	flow.destination = client->source;
+	flow.source_port = server->port ?: client->destination_port;
+	flow.destination_port = client->source_port;
+	flow.protocol = client->protocol;
+	position = reply_reserve(&flow, tick);
+	if (position == COLLISION)
+		return MADE_NOT_COLLISION;
+	reply = position == NO_SLOT ? NULL : connection_at(position);
+	if (!reply)
+		return MADE_NOT_FULL;
+	reply->flow = flow;
+	reply->real_server = conn->real_server;
+	reply->service = conn->service;
+	reply->twin = own + 1;
+	reply->service_port = client->destination_port;
+	reply->return_hop = 0;
+	conn->twin = position + 1;
+	connection_publish(reply, life_of(tick - 1, now >> 10, STATE_NONE,
+					  CONNECTION_USED | CONNECTION_REPLY));
+	return MADE;
+}
+
+__noinline int remember(const struct flow *flow, __u32 hash, __u32 id, __u32 segment, __u64 now)
+{
+	const struct real_server *server = bpf_map_lookup_elem(&real_servers, &id);
+	__u32 position = slot_reserve(hash);
+	struct connection *conn;
+	struct traffic *count;
+	enum made made = MADE;
+	__u8 state, flags;
+
+	conn = position == NO_SLOT ? NULL : connection_at(position);
+	if (!flow || !server || !conn)
+		return MADE_NOT_FULL;
+	conn->flow = *flow;
+	conn->real_server = id;
+	conn->service = server->service;
+	conn->twin = 0;
+	conn->service_port = 0;
+	conn->return_hop = 0;
+	if (server->method == METHOD_NAT)
+		made = remember_reply(flow, server, conn, position, now);
+	if (made != MADE) {
+		slot_release(position);
+		return made;
+	}
+	state = STATE_UDP;
+	if (flow->protocol == IPPROTO_TCP)
+		state = state_after(STATE_NONE, conn->twin ? INPUT : INPUT_ONLY, segment);
+	flags = CONNECTION_USED | (state_is_active(state) ? CONNECTION_ACTIVE : 0);
+	load_add(id, flags & CONNECTION_ACTIVE, 1);
+	connection_publish(conn, life_of(expires_of(state, tick_of(now)), now >> 10, state, flags));
+	count = bpf_map_lookup_elem(&traffic, &id);
+	if (count)
+		count->connections++;
+	count_event(EVENT_CONNECTION_NEW);
+	return MADE;
+}
+
+static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *pkt)
+{
+	__u32 service_id = pkt->vip_bit ? service_number(pkt) : 0, id;
+	const struct real_server *server = NULL;
+
+	if (!service_id) {
+		if (stateless_reply(pkt)) {
+			count_event(EVENT_STATELESS);
+			return CONTINUE;
+		}
+		return pkt->vip_bit ? PASS_NO_SERVICE : PASS_NOT_OURS;
+	}
+	if (pkt->odd_flags)
+		return DROP_TCP_FLAGS;
+	if (source_is_martian(pkt))
+		return DROP_MARTIAN;
+	pkt->service_id = service_id;
+	if (pkt->new_allowed) {
+		id = choose(&pkt->flow, service_id);
+		server = server_of(id, service_id);
+		if (server) {
+			int made = remember(&pkt->flow, pkt->hash, id, pkt->segment, pkt->now);
+
+			if (made == MADE_NOT_COLLISION)
+				return DROP_COLLISION;
+			if (made == MADE_NOT_FULL) {
+				count_event(EVENT_TABLE_FULL);
+				server = NULL;
+			}
+		}
+	}
+	if (!server) {
+		id = choose_stateless(&pkt->flow, service_id);
+		server = server_of(id, service_id);
+		if (!server)
+			return reply_refused(ctx, pkt, REPLY_RESET_NO_SERVER,
+					     REPLY_UNREACHABLE_NO_SERVER);
+		pkt->stateless = 1;
+		count_event(EVENT_STATELESS);
+	}
+	pkt->real_server_id = id;
+	return CONTINUE;
+}
