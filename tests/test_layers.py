@@ -26,7 +26,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "realserver": {"errors", "model", "dataplane"},
     "api": {"errors", "model", "dataplane.port"},
     "daemon": {"errors", "model", "config", "control", "dataplane", "dataplane.port", "drivers", "api"},
-    "lab": {"errors", "model"},
+    "lab": {"errors", "model", "dataplane"},
     "cli": {"errors", "model", "config", "api", "daemon", "realserver", "lab"},
 }
 
