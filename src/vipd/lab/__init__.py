@@ -1,0 +1,1 @@
+"""Network namespaces to try a director in: topologies, real servers, clients, the demo."""

@@ -1,0 +1,171 @@
+"""A concurrent client: many connections, each answer checked, every loss counted and named.
+
+`python -m vipd.lab.client tcp 203.0.113.10 80 --connections 300` prints a JSON object.
+It asks `vipd.lab.server`, and never asks twice: a request without an answer is lost.
+SIGTERM ends the work after the requests under way and prints what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from vipd.lab.exchange import Exchange, Lost, TcpExchange, UdpExchange
+
+EXCHANGES: Final[dict[str, type[Exchange]]] = {"tcp": TcpExchange, "udp": UdpExchange}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to ask for. `seconds` ends it early; without `connections` it is the only end."""
+
+    transport: str
+    address: str
+    port: int
+    connections: int | None = 300
+    concurrency: int = 64
+    requests: int = 1
+    "On each connection, one after the other."
+    pause: float = 0
+    "Seconds between two requests on a connection."
+    timeout: float = 5
+    seconds: float | None = None
+    upload: int = 0
+    "Bytes more in each request."
+    download: int = 0
+    "Bytes more in each answer."
+    sources: tuple[str, ...] = ()
+    "Addresses to ask from, in turn; the kernel's choice without."
+
+
+@dataclass(slots=True)
+class Result:
+    """`sent` and `answered` count requests; `moved` connections that met more than one server."""
+
+    connections: int = 0
+    sent: int = 0
+    answered: int = 0
+    moved: int = 0
+    servers: Counter[str] = field(default_factory=Counter)
+    clients: Counter[str] = field(default_factory=Counter)
+    "Addresses that the servers saw."
+    errors: Counter[str] = field(default_factory=Counter)
+    retransmits: int = 0
+    "TCP segments that the client's kernel had to send again: losses that TCP hid."
+    latency_max: float = 0
+    seconds: float = 0
+
+    def dump(self) -> dict[str, Any]:
+        # asdict() cannot copy a Counter before Python 3.12.
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def load(cls, told: dict[str, Any]) -> Result:
+        counters = {name: Counter(told[name]) for name in ("servers", "clients", "errors")}
+        return cls(**{**told, **counters})
+
+    @property
+    def lost(self) -> int:
+        return self.sent - self.answered
+
+
+async def load(plan: Plan, stop: asyncio.Event | None = None) -> Result:
+    """Carry out the plan; no more than `concurrency` connections at a time."""
+    result = Result()
+    stop = stop or asyncio.Event()
+    started = time.monotonic()
+    numbers = _numbers(plan, stop, started)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(plan.concurrency):
+            group.create_task(_work(plan, numbers, stop, result))
+    result.seconds = round(time.monotonic() - started, 6)
+    return result
+
+
+def _numbers(plan: Plan, stop: asyncio.Event, started: float) -> Iterator[int]:
+    """The connections' numbers, as long as there is time."""
+    number = 0
+    while not stop.is_set() and (plan.connections is None or number < plan.connections):
+        if plan.seconds is not None and time.monotonic() - started > plan.seconds:
+            stop.set()
+            return
+        yield number
+        number += 1
+
+
+async def _work(plan: Plan, numbers: Iterator[int], stop: asyncio.Event, result: Result) -> None:
+    for number in numbers:
+        source = plan.sources[number % len(plan.sources)] if plan.sources else None
+        exchange = EXCHANGES[plan.transport]((plan.address, plan.port), source)
+        result.connections += 1
+        met: set[str] = set()
+        try:
+            await _talk(plan, number, exchange, stop, result, met)
+        except Lost as lost:
+            result.errors[lost.kind] += 1
+        finally:
+            result.retransmits += exchange.retransmits()
+            exchange.close()
+        result.moved += len(met) > 1
+
+
+async def _talk(
+    plan: Plan, number: int, exchange: Exchange, stop: asyncio.Event, result: Result, met: set[str]
+) -> None:
+    for turn in range(plan.requests):
+        if turn:
+            if stop.is_set():
+                return
+            await asyncio.sleep(plan.pause)
+        token = f"{number}.{turn}"
+        result.sent += 1
+        began = time.monotonic()
+        told = await exchange.ask(token, plan.upload, plan.download, turn + 1 == plan.requests, plan.timeout)
+        if told.get("token") != token:
+            raise Lost("wrong answer")
+        result.answered += 1
+        result.latency_max = max(result.latency_max, round(time.monotonic() - began, 6))
+        result.servers[told["server"]] += 1
+        result.clients[told["client"]] += 1
+        met.add(told["server"])
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vipd.lab.client", description=__doc__)
+    parser.add_argument("transport", choices=sorted(EXCHANGES))
+    parser.add_argument("address")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--connections", type=int, help="without it: until --seconds are over or SIGTERM comes")
+    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--requests", type=int, default=1, help="on each connection")
+    parser.add_argument("--pause", type=float, default=0, help="seconds between requests on a connection")
+    parser.add_argument("--timeout", type=float, default=5, help="seconds until a request counts as lost")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--upload", type=int, default=0, help="bytes more in each request")
+    parser.add_argument("--download", type=int, default=0, help="bytes more in each answer")
+    parser.add_argument("--source", dest="sources", action="append", default=[], help="an address to ask from")
+    return parser
+
+
+async def _main(plan: Plan) -> Result:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await load(plan, stop)
+
+
+def main() -> None:
+    chosen = vars(_arguments().parse_args())
+    plan = Plan(**{**chosen, "sources": tuple(chosen["sources"])})
+    print(json.dumps(asyncio.run(_main(plan)).dump()))
+
+
+if __name__ == "__main__":
+    main()
