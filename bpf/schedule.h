@@ -27,27 +27,51 @@ static __always_inline __u32 service_number(const struct packet *pkt)
 	return id ? *id : 0;
 }
 
-/* A reply of a server under NAT that no connection is known of. */
-static __always_inline int stateless_reply(struct packet *pkt)
+/* The service that a server under NAT answers for from this address and port: its
+ * number, 0 where there are several, or NULL.
+ */
+static __always_inline const __u32 *nat_source(const struct addr *server, __be16 port,
+					       __u8 protocol)
 {
-	const struct service *service;
 	struct service_key key = {};
-	__u32 *id;
 
-	key.vip = pkt->flow.source;
-	key.port = pkt->flow.source_port;
-	key.protocol = pkt->flow.protocol;
-	id = bpf_map_lookup_elem(&nat_sources, &key);
-	if (!id || !*id)
-		return 0;
-	service = bpf_map_lookup_elem(&service_table, id);
+	key.vip = *server;
+	key.port = port;
+	key.protocol = protocol;
+	return bpf_map_lookup_elem(&nat_sources, &key);
+}
+
+/* A packet of no known connection, not for a VIP: perhaps a server's reply under NAT. */
+static __always_inline enum outcome stateless_reply(struct packet *pkt, enum outcome not_ours)
+{
+	const __u32 *id = nat_source(&pkt->flow.source, pkt->flow.source_port, pkt->flow.protocol);
+	const struct service *service;
+
+	if (!id)
+		return not_ours;
+	/* With the server's own address on it, it would help nobody. */
+	service = *id ? bpf_map_lookup_elem(&service_table, id) : NULL;
 	if (!service)
-		return 0;
+		return DROP_UNKNOWN_REPLY;
 	pkt->reply = 1;
 	pkt->stateless = 1;
 	pkt->service_id = *id;
 	pkt->service_port = service->first_port;
-	return 1;
+	count_event(EVENT_STATELESS);
+	return CONTINUE;
+}
+
+/* Under NAT, only where the reply would find its way back without memory too. */
+static __always_inline int can_be_stateless(const struct packet *pkt,
+					    const struct real_server *server)
+{
+	const __u32 *id;
+
+	if (server->method != METHOD_NAT)
+		return 1;
+	id = nat_source(&server->address, server->port ?: pkt->flow.destination_port,
+			pkt->flow.protocol);
+	return id && *id == pkt->service_id;
 }
 
 /* RFC 1122 3.2.1.3: no host sends from these; nor does the VIP to itself ("land"). */
@@ -265,13 +289,8 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 	__u32 service_id = pkt->vip_bit ? service_number(pkt) : 0, id;
 	const struct real_server *server = NULL;
 
-	if (!service_id) {
-		if (stateless_reply(pkt)) {
-			count_event(EVENT_STATELESS);
-			return CONTINUE;
-		}
-		return pkt->vip_bit ? PASS_NO_SERVICE : PASS_NOT_OURS;
-	}
+	if (!service_id)
+		return stateless_reply(pkt, pkt->vip_bit ? PASS_NO_SERVICE : PASS_NOT_OURS);
 	if (pkt->odd_flags)
 		return DROP_TCP_FLAGS;
 	if (source_is_martian(pkt))
@@ -297,6 +316,9 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 		if (!server)
 			return reply_refused(ctx, pkt, REPLY_RESET_NO_SERVER,
 					     REPLY_UNREACHABLE_NO_SERVER);
+		if (!can_be_stateless(pkt, server))
+			return reply_refused(ctx, pkt, REPLY_RESET_NO_CONNECTION,
+					     REPLY_UNREACHABLE_NO_CONNECTION);
 		pkt->stateless = 1;
 		count_event(EVENT_STATELESS);
 	}
