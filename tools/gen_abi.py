@@ -101,7 +101,8 @@ def generate(path: Path) -> str:
     parts = [HEAD]
     for name in enums:
         parts += enum_class(types.declared("ENUM", name))
-    parts.append("\n")
+    listed = "".join(f'    "{name}",\n' for name in enums)
+    parts.append(f'\n\nENUMS: Final = (\n{listed})\n"All enums, by their names in C."\n')
     for number, name in enumerate(structs):
         parts += struct_dtype(types.declared("STRUCT", name), types, structs[:number])
     return "".join(parts)

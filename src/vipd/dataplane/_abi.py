@@ -148,6 +148,22 @@ class InterfaceFlag(IntEnum):
     REDIRECT = 2
 
 
+ENUMS: Final = (
+    "method",
+    "scheduler",
+    "connection_state",
+    "server_status",
+    "outcome",
+    "event",
+    "limits",
+    "life_shift",
+    "connection_flag",
+    "service_flag",
+    "next_hop_kind",
+    "interface_flag",
+)
+"All enums, by their names in C."
+
 ADDR: Final = _struct(
     16,
     ("word", (">u4", (4,)), 0),

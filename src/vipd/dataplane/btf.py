@@ -77,6 +77,11 @@ class Btf:
         while position < end:
             position = self._read(position)
 
+    @classmethod
+    def empty(cls) -> Btf:
+        """What a map has that was made without types."""
+        return cls(_HEADER.pack(_MAGIC, 1, 0, _HEADER.size, 0, 0, 0, 1) + b"\0")
+
     def _read(self, position: int) -> int:
         name, info, size_or_type = _TYPE.unpack_from(self._raw, position)
         position += _TYPE.size

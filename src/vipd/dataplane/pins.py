@@ -1,0 +1,284 @@
+"""An instance's maps and programs in its bpffs directory: made, adopted, exchanged, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from vipd.dataplane import _abi
+from vipd.dataplane.btf import Btf
+from vipd.dataplane.libbpf import possible_cpus, require_kernel
+from vipd.dataplane.links import detach, exchange, links
+from vipd.dataplane.maps import Map, Shape, kernel_btf
+from vipd.dataplane.program import Object, Program, pin, unpinned
+from vipd.dataplane.tables import hash_keys
+from vipd.errors import DataplaneError, EnvironmentProblem
+from vipd.model.director import CONNECTIONS
+
+BUILT: Final = Path(__file__).parents[1] / "bpf" / "vipd.bpf.o"
+SLOTS: Final = 8 * 1024 * 1024
+BPFFS_MAGIC: Final = 0xCAFE4A11
+_PROGRAM: Final = "prog_director"
+_FRESH: Final = "prog_director_next"
+_FILL: Final = 10
+"Entries a bucket of the connection table is made for; it has room for 16."
+_SWEEP: Final = 1.0
+"Seconds in which the sweeper passes the whole table."
+_NS: Final = 1_000_000_000
+_OVERHEAD: Final = 64
+"Of an entry of a hash or trie, beside its key and value."
+_ARRAYS: Final = {2, 6}
+_SIZED: Final = {"connections", "slots"}
+_DUMMY: Final = bytes(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the two tables have room for that are sized at start."""
+
+    connections: int = CONNECTIONS
+    slots: int = SLOTS
+
+    @property
+    def buckets(self) -> int:
+        """Two entries for each connection, as NAT needs."""
+        return math.ceil(self.connections * 2 / _FILL)
+
+
+class Pins:
+    """An instance's maps and director, open; the directory is locked against a second opener."""
+
+    def __init__(self, directory: Path, lock: int, maps: dict[str, Map], director: Program, adopted: bool) -> None:
+        self.directory, self.maps, self.director, self.adopted = directory, maps, director, adopted
+        self._lock = lock
+
+    def close(self) -> None:
+        """All stays in force."""
+        for table in self.maps.values():
+            table.close()
+        self.director.close()
+        os.close(self._lock)
+
+
+def open_pins(directory: Path, secret: bytes, sizes: Sizes, built: Path = BUILT) -> Pins:
+    """What is there, adopted; else made."""
+    require_kernel()
+    require_bpffs(directory)
+    lock = _locked(directory)
+    try:
+        with Object(built) as candidate:
+            if (directory / _PROGRAM).exists():
+                return _adopt(directory, lock, candidate, secret, sizes)
+            # The program is pinned last: without it nothing was ever attached.
+            _unpin_all(directory)
+            return _create(directory, lock, candidate, secret, sizes)
+    except BaseException:
+        os.close(lock)
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # only where nothing is left in it
+        raise
+
+
+def _locked(directory: Path) -> int:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise DataplaneError(f"make {directory}: {error.strerror}; a name may hold no dot there") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise DataplaneError(
+            f"{directory} is in use by another vipd: stop it first, or name another instance"
+        ) from None
+    return fd
+
+
+def require_bpffs(directory: Path) -> None:
+    """Maps can be pinned below `directory`."""
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    with Path("/proc/self/mountinfo").open() as mounts:
+        points = [re.split(r" - ", line)[1].split()[0] for line in mounts if line.split()[2] == _device(place)]
+    if "bpf" not in points:
+        raise EnvironmentProblem(f"{place} is no BPF file system: mount -t bpf bpf /sys/fs/bpf")
+
+
+def _device(path: Path) -> str:
+    number = path.stat().st_dev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def _set_constants(candidate: Object, secret: bytes, buckets: int) -> bytes:
+    config = np.frombuffer(candidate.constant("config"), _abi.CONFIG)
+    config["hash_key"], config["flow_key"] = hash_keys(secret)
+    config["buckets"] = buckets
+    beats = _SWEEP * _NS / int(config["sweep_interval"][0])
+    config["sweep_buckets"] = min(buckets, math.ceil(buckets / beats))
+    return config.tobytes()
+
+
+def _create(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: Sizes) -> Pins:
+    candidate.resize("connections", sizes.buckets)
+    candidate.resize("slots", sizes.slots)
+    _require_memory(candidate)
+    _set_constants(candidate, secret, sizes.buckets)
+    candidate.load()
+    try:
+        for name, table in candidate.maps.items():
+            pin(table.fd, directory / name)
+        start_sweeper(candidate)
+        pin(candidate.programs["director"].fd, directory / _PROGRAM)
+    except BaseException:
+        _unpin_all(directory)
+        raise
+    return _opened(directory, lock, candidate, candidate.programs["director"], adopted=False)
+
+
+def _opened(directory: Path, lock: int, candidate: Object, director: Program, adopted: bool) -> Pins:
+    candidate.programs["start_sweeper"].close()
+    return Pins(directory, lock, candidate.maps, director, adopted)
+
+
+def _require_memory(candidate: Object) -> None:
+    needed = sum(memory_of(candidate.shape(name)) for name in candidate.map_names)
+    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(meminfo["MemAvailable"].split()[0]) * 1024
+    if needed > available:
+        raise DataplaneError(
+            f"the tables need {needed >> 20} MiB of memory and {available >> 20} MiB are available: "
+            "ask for fewer connections"
+        )
+
+
+def memory_of(shape: Shape) -> int:
+    """Bytes that a map of this shape takes, all entries made."""
+    value = (shape.value_size + 7) // 8 * 8
+    if shape.type in _ARRAYS:
+        return shape.max_entries * value * (possible_cpus() if shape.type == max(_ARRAYS) else 1)
+    return shape.max_entries * (value + (shape.key_size + 7) // 8 * 8 + _OVERHEAD)
+
+
+def start_sweeper(candidate: Object) -> None:
+    """Arm the timer; where it runs already, only its program is exchanged."""
+    action = candidate.programs["start_sweeper"].run(_DUMMY).action
+    if action == 0:
+        raise DataplaneError("the timer that ends connections could not be started")
+
+
+def _adopt(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: Sizes) -> Pins:
+    held = {name: Map(unpinned(directory / name), name) for name in candidate.map_names if (directory / name).exists()}
+    try:
+        _require_same_layout(directory, candidate, held)
+        _require_same_size(held["connections"], sizes)
+        for name, table in held.items():
+            candidate.reuse(name, table.fd)
+    finally:
+        for table in held.values():
+            table.close()
+    config = _set_constants(candidate, secret, sizes.buckets)
+    running = Program(unpinned(directory / _PROGRAM), owned=True)
+    try:
+        before = _constants(running)
+        _require_same_secret(directory, before, config)
+        candidate.load()
+        start_sweeper(candidate)
+        director = candidate.programs["director"]
+        if director.tag == running.tag and before == config:
+            director, running = running, director
+        else:
+            _exchange(directory, director)
+        # An exchange that was cut short left the old program on some interfaces.
+        for link in links(directory):
+            if link.ifindex and link.program_id != director.id:
+                exchange(link, director)
+    finally:
+        running.close()
+    return _opened(directory, lock, candidate, director, adopted=True)
+
+
+def _require_same_secret(directory: Path, before: bytes, config: bytes) -> None:
+    was, now = (np.frombuffer(raw, _abi.CONFIG)[0] for raw in (before, config))
+    if any(was[key].tobytes() != now[key].tobytes() for key in ("hash_key", "flow_key")):
+        raise DataplaneError(
+            f"{directory} was made with another secret, and its connections cannot be found with this one: "
+            "give it that secret, or run `vipd down` first, which ends them"
+        )
+
+
+def _exchange(directory: Path, fresh: Program) -> None:
+    (directory / _FRESH).unlink(missing_ok=True)
+    pin(fresh.fd, directory / _FRESH)
+    (directory / _FRESH).replace(directory / _PROGRAM)
+
+
+def _constants(program: Program) -> bytes:
+    """The `struct config` that a loaded program runs with."""
+    tables = program.maps()
+    try:
+        section = next(table for table in tables if table.name.endswith(".rodata"))
+        offset, size = kernel_btf(section.info.btf_id).variable(".rodata", "config")
+        return section.lookup(bytes(4))[offset : offset + size]
+    finally:
+        for table in tables:
+            table.close()
+
+
+def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map]) -> None:
+    """Never misread what another build wrote: every field of every entry where this build has it."""
+    different = [name for name in candidate.map_names if name not in held]
+    for name, table in held.items():
+        wanted, found = candidate.shape(name), table.shape()
+        if name in _SIZED:
+            wanted = replace(wanted, max_entries=found.max_entries)
+        types = kernel_btf(table.info.btf_id) if table.info.btf_id else Btf.empty()
+        if wanted != found or any(candidate.btf.enum(enum) != types.enum(enum) for enum in _abi.ENUMS):
+            different.append(name)
+    if different:
+        raise DataplaneError(
+            f"{directory} was made by another build of vipd, whose tables differ ({', '.join(sorted(different))}): "
+            "run the old build, or `vipd down` first, which ends the connections known now"
+        )
+
+
+def _require_same_size(connections: Map, sizes: Sizes) -> None:
+    if connections.max_entries != sizes.buckets:
+        was = connections.max_entries * _FILL // 2
+        raise DataplaneError(
+            f"the table in force was made for {was} connections, not {sizes.connections}: "
+            "leave `connections` as it was, or run `vipd down` first, which ends the connections known now"
+        )
+
+
+def _unpin_all(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.unlink()
+
+
+def remove(directory: Path) -> bool:
+    """Everything of the instance goes: programs off the interfaces, then all tables. False: nothing was there."""
+    if not directory.exists():
+        return False
+    lock = _locked(directory)
+    try:
+        for link in links(directory):
+            detach(link)
+        _unpin_all(directory)
+        directory.rmdir()
+    finally:
+        os.close(lock)
+    return True
+
+
+def instances(root: Path) -> Iterator[Path]:
+    """Directories that hold a director."""
+    return (path.parent for path in sorted(root.glob(f"*/{_PROGRAM}")))
