@@ -53,21 +53,33 @@ def attach(step: Decapsulate, indices: Mapping[str, int]) -> None:
         _fill(table, map(prefix, step.directors))
     wanted = {pins / f"link_{indices[name]}": name for name in step.interfaces}
     for stale in set(pins.glob("link_*")) - wanted.keys():
-        stale.unlink()
+        _take_off(stale)
     for path, name in wanted.items():
         _attach_to(pins, path, name, indices[name])
 
 
 def detach(instance: str) -> None:
-    """The links' pins first: with the last reference the kernel takes the program off."""
+    """Off the interfaces first, then forgotten."""
     pins = Path(PINS, instance)
     if not pins.is_dir():
         return
-    for path in sorted(pins.iterdir(), key=lambda path: not path.name.startswith("link_")):
+    for path in pins.glob("link_*"):
+        _take_off(path)
+    for path in pins.iterdir():
         path.unlink()
     pins.rmdir()
     with suppress(OSError):  # another instance's
         pins.parent.rmdir()
+
+
+def _take_off(path: Path) -> None:
+    """Detached by name, since the kernel may take its time after the last reference."""
+    link = unpinned(path)
+    try:
+        check(lib().bpf_link_detach(link), f"detach {path}")
+    finally:
+        os.close(link)
+    path.unlink()
 
 
 def attached(instance: str, programs: Mapping[str, frozenset[int]]) -> Attached | None:

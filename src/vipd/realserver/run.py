@@ -62,7 +62,10 @@ def up(options: Options) -> Report:
             for step in made.steps:
                 held = _take(step, facts, held)
         except (DirectorError, KeyboardInterrupt):
-            _take_back(held, keep=frozenset(record.step.key for record in first.done))
+            # What is stored knows of the step that failed midway, too.
+            stored = journal.load(options.instance)
+            if stored:
+                _take_back(stored, keep=frozenset(record.step.key for record in first.done))
             if known:
                 journal.store(known)
             raise

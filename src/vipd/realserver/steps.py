@@ -190,8 +190,12 @@ class Decapsulate:
         )
 
     def undoing(self) -> tuple[str, ...]:
-        off = tuple(f"bpftool net detach xdp dev {name}" for name in self.interfaces)
-        return (*off, f"rm -r {self.pins}")
+        links = f"for link in {self.pins}/link_*; do"
+        return (
+            f'{links} [ ! -e "$link" ] || bpftool link detach pinned "$link"; done',
+            *(f"ip link set dev {name} xdp off" for name in self.interfaces),
+            f"rm -r {self.pins}",
+        )
 
 
 Step: TypeAlias = AddLink | SetSysctl | AddAddress | AddTable | Decapsulate
