@@ -13,7 +13,7 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -76,65 +76,74 @@ class Result:
         return self.sent - self.answered
 
 
-async def load(plan: Plan, stop: asyncio.Event | None = None) -> Result:
-    """Carry out the plan; no more than `concurrency` connections at a time."""
-    result = Result()
-    stop = stop or asyncio.Event()
-    started = time.monotonic()
-    numbers = _numbers(plan, stop, started)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(plan.concurrency):
-            group.create_task(_work(plan, numbers, stop, result))
-    result.seconds = round(time.monotonic() - started, 6)
-    return result
+class Load:
+    """A plan under way. Setting `stop` ends it after the requests under way."""
 
+    def __init__(self, plan: Plan, announce: Callable[[], None] | None = None) -> None:
+        self.plan = plan
+        self.stop = asyncio.Event()
+        self.result = Result()
+        self._announce = announce
+        self._started = time.monotonic()
 
-def _numbers(plan: Plan, stop: asyncio.Event, started: float) -> Iterator[int]:
-    """The connections' numbers, as long as there is time."""
-    number = 0
-    while not stop.is_set() and (plan.connections is None or number < plan.connections):
-        if plan.seconds is not None and time.monotonic() - started > plan.seconds:
-            stop.set()
-            return
-        yield number
-        number += 1
+    async def run(self) -> Result:
+        """No more than `concurrency` connections at a time."""
+        self._started = time.monotonic()
+        numbers = self._numbers()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.plan.concurrency):
+                group.create_task(self._work(numbers))
+        self.result.seconds = round(time.monotonic() - self._started, 6)
+        return self.result
 
+    def _numbers(self) -> Iterator[int]:
+        """The connections' numbers, as long as there is time."""
+        number = 0
+        while not self._is_over() and (self.plan.connections is None or number < self.plan.connections):
+            yield number
+            number += 1
 
-async def _work(plan: Plan, numbers: Iterator[int], stop: asyncio.Event, result: Result) -> None:
-    for number in numbers:
-        source = plan.sources[number % len(plan.sources)] if plan.sources else None
-        exchange = EXCHANGES[plan.transport]((plan.address, plan.port), source)
-        result.connections += 1
-        met: set[str] = set()
-        try:
-            await _talk(plan, number, exchange, stop, result, met)
-        except Lost as lost:
-            result.errors[lost.kind] += 1
-        finally:
-            result.retransmits += exchange.retransmits()
-            exchange.close()
-        result.moved += len(met) > 1
+    def _is_over(self) -> bool:
+        if self.plan.seconds is not None and time.monotonic() - self._started > self.plan.seconds:
+            self.stop.set()
+        return self.stop.is_set()
 
+    async def _work(self, numbers: Iterator[int]) -> None:
+        plan, result = self.plan, self.result
+        for number in numbers:
+            source = plan.sources[number % len(plan.sources)] if plan.sources else None
+            exchange = EXCHANGES[plan.transport]((plan.address, plan.port), source)
+            result.connections += 1
+            met: set[str] = set()
+            try:
+                await self._talk(number, exchange, met)
+            except Lost as lost:
+                result.errors[lost.kind] += 1
+            finally:
+                result.retransmits += exchange.close()
+            result.moved += len(met) > 1
 
-async def _talk(
-    plan: Plan, number: int, exchange: Exchange, stop: asyncio.Event, result: Result, met: set[str]
-) -> None:
-    for turn in range(plan.requests):
-        if turn:
-            if stop.is_set():
-                return
-            await asyncio.sleep(plan.pause)
-        token = f"{number}.{turn}"
-        result.sent += 1
-        began = time.monotonic()
-        told = await exchange.ask(token, plan.upload, plan.download, turn + 1 == plan.requests, plan.timeout)
-        if told.get("token") != token:
-            raise Lost("wrong answer")
-        result.answered += 1
-        result.latency_max = max(result.latency_max, round(time.monotonic() - began, 6))
-        result.servers[told["server"]] += 1
-        result.clients[told["client"]] += 1
-        met.add(told["server"])
+    async def _talk(self, number: int, exchange: Exchange, met: set[str]) -> None:
+        plan, result = self.plan, self.result
+        for turn in range(plan.requests):
+            if turn:
+                await asyncio.sleep(plan.pause)
+                if self._is_over():
+                    return
+            token = f"{number}.{turn}"
+            result.sent += 1
+            began = time.monotonic()
+            told = await exchange.ask(token, plan.upload, plan.download, turn + 1 == plan.requests, plan.timeout)
+            if told.get("token") != token:
+                raise Lost("wrong answer")
+            result.answered += 1
+            result.latency_max = max(result.latency_max, round(time.monotonic() - began, 6))
+            result.servers[told["server"]] += 1
+            result.clients[told["client"]] += 1
+            met.add(told["server"])
+            if self._announce:
+                self._announce()
+                self._announce = None
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -151,20 +160,22 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--upload", type=int, default=0, help="bytes more in each request")
     parser.add_argument("--download", type=int, default=0, help="bytes more in each answer")
     parser.add_argument("--source", dest="sources", action="append", default=[], help="an address to ask from")
+    parser.add_argument("--announce", action="store_true", help="print `started` after the first answer")
     return parser
 
 
-async def _main(plan: Plan) -> Result:
-    stop = asyncio.Event()
+async def _main(plan: Plan, announce: bool) -> Result:
+    load = Load(plan, (lambda: print("started", flush=True)) if announce else None)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return await load(plan, stop)
+        asyncio.get_running_loop().add_signal_handler(number, load.stop.set)
+    return await load.run()
 
 
 def main() -> None:
     chosen = vars(_arguments().parse_args())
+    announce = chosen.pop("announce")
     plan = Plan(**{**chosen, "sources": tuple(chosen["sources"])})
-    print(json.dumps(asyncio.run(_main(plan)).dump()))
+    print(json.dumps(asyncio.run(_main(plan, announce)).dump()))
 
 
 if __name__ == "__main__":

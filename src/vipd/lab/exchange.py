@@ -46,6 +46,7 @@ class Exchange(asyncio.BaseProtocol):
         self.transport: asyncio.Transport | None = None
         "For UDP a DatagramTransport in truth: what both can is enough here, but for sending."
         self.answered: asyncio.Future[bytes] | None = None
+        self.retransmits = 0
 
     async def ask(self, token: str, upload: int, download: int, last: bool, timeout: float) -> dict[str, Any]:
         try:
@@ -83,18 +84,22 @@ class Exchange(asyncio.BaseProtocol):
     def _send(self, token: str, upload: int, download: int, last: bool) -> None:
         raise NotImplementedError
 
-    def retransmits(self) -> int:
-        return 0
-
-    def close(self) -> None:
+    def close(self) -> int:
+        """How many segments had to be sent again."""
         self.answered = None
         if self.transport is not None:
+            self._look()
             self.transport.close()
+        return self.retransmits
+
+    def _look(self) -> None:
+        """While the socket is there: what it has to tell."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._look()
         self._end(error)
 
     def _end(self, error: Exception | None) -> None:
@@ -133,13 +138,11 @@ class TcpExchange(Exchange, asyncio.Protocol):
         if len(body) >= _content_length(head):
             self.answered.set_result(body)
 
-    def retransmits(self) -> int:
+    def _look(self) -> None:
         handle = self.transport.get_extra_info("socket") if self.transport else None
-        if handle is None or handle.fileno() < 0:
-            return 0
-        info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_TOTAL_RETRANS + 4)
-        total: int = struct.unpack_from("=I", info, _TCP_INFO_TOTAL_RETRANS)[0]
-        return total
+        if handle is not None and handle.fileno() >= 0:
+            info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_TOTAL_RETRANS + 4)
+            self.retransmits = struct.unpack_from("=I", info, _TCP_INFO_TOTAL_RETRANS)[0]
 
 
 def _content_length(head: bytes) -> int:
@@ -157,7 +160,7 @@ class UdpExchange(Exchange, asyncio.DatagramProtocol):
     async def _wrap(self, handle: socket.socket) -> None:
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=handle)
 
-    def _send(self, token: str, upload: int, download: int, last: bool) -> None:
+    def _send(self, token: str, upload: int, download: int, last: bool) -> None:  # noqa: ARG002, UDP knows no last
         transport = cast(asyncio.DatagramTransport, self.transport)
         transport.sendto(json.dumps({"token": token, "size": download}).encode() + b" " * upload)
 

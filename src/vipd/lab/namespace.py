@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pyroute2 import netns
+from pyroute2 import IPRoute
+
+from vipd.errors import DirectorError
 
 DIRECTORY: Final = Path("/run/netns")
 _CLONE_NEWNET: Final = 0x40000000
@@ -25,7 +28,7 @@ def exists(name: str) -> bool:
 
 
 def create(name: str) -> None:
-    netns.create(name)
+    _ip("add", name)
 
 
 def is_mounted(name: str) -> bool:
@@ -35,9 +38,24 @@ def is_mounted(name: str) -> bool:
 
 def remove(name: str) -> None:
     if is_mounted(name):
-        netns.remove(name)
+        _ip("delete", name)
     else:
         path_of(name).unlink()
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", "netns", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise DirectorError(f"ip netns {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+@contextmanager
+def netlink(name: str) -> Iterator[IPRoute]:
+    """A netlink socket of the namespace. pyroute2's own way forks, and the child would end by our signal handlers."""
+    with inside(name):
+        socket = IPRoute()
+    with socket:
+        yield socket
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Network:
         for host in self.topology.hosts:
             self._set(host.name, _SYSCTLS | (_FORWARDING if forwards(self.topology, host) else {}))
         with ExitStack() as stack:
-            switch = stack.enter_context(IPRoute(netns=self.namespace(SWITCH)))
+            switch = stack.enter_context(namespace.netlink(self.namespace(SWITCH)))
             passing = stack.enter_context(program.loaded())
             for segment in self.topology.segments:
                 _add_bridge(switch, segment)
@@ -99,7 +99,7 @@ class Network:
         self._address(host)
 
     def _address(self, host: Host) -> None:
-        with IPRoute(netns=self.namespace(host.name)) as netlink:
+        with namespace.netlink(self.namespace(host.name)) as netlink:
             netlink.link("set", index=1, state="up")
             for link in host.links:
                 device = host.device_on(link.segment)
@@ -130,7 +130,7 @@ def demolish(lab: str) -> None:
     """Devices first and by name: a namespace itself lives on while any process is in it."""
     for name in namespaces_of(lab):
         if namespace.is_mounted(name):
-            with IPRoute(netns=name) as netlink:
+            with namespace.netlink(name) as netlink:
                 _delete_devices(netlink)
         namespace.remove(name)
 

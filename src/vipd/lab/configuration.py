@@ -1,0 +1,35 @@
+"""The director's configuration file for a topology. Pure text out of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vipd.lab.topology import FAMILIES, Service, Topology
+from vipd.model.director import Address, Method
+
+
+def director_configuration(topology: Topology, scheduler: str = "rr") -> str:
+    """Every service of the topology in both families, on all interfaces of the director."""
+    devices = [topology.director.device_on(link.segment) for link in topology.director.links]
+    lines = [f"# {topology.name}: {topology.summary}.", f"interfaces: [{', '.join(devices)}]", "services:"]
+    for service in topology.services:
+        for family in FAMILIES:
+            lines += _service(topology, service, family, scheduler)
+    return "\n".join(lines) + "\n"
+
+
+def _service(topology: Topology, service: Service, family: int, scheduler: str) -> Iterator[str]:
+    listen = endpoint(topology.vip_address(family), service.port)
+    yield f"  {service.name}{family}:"
+    yield f'    listen: "{listen}/{service.transport}"'
+    yield f"    method: {topology.method}"
+    yield f"    scheduler: {scheduler}"
+    yield "    servers:"
+    for host in topology.servers:
+        address = topology.address(host, family)
+        mapped = topology.method is Method.NAT
+        yield f'      - "{endpoint(address, service.server_port) if mapped else address}"'
+
+
+def endpoint(address: Address, port: int) -> str:
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
