@@ -116,7 +116,7 @@ def configuration() -> str:
 
 
 def outcomes() -> str:
-    rows = "".join(f"| `{name}` | {text} |\n" for name, text in outcome.MEANINGS.items())
+    rows = "".join(f"| `{name}` | {text} |\n" for name, text in outcome.OUTCOMES.items())
     return (
         HEAD.format(source="src/vipd/model/outcome.py")
         + "# Outcomes\n\nEvery packet ends in exactly one, counted for each CPU; `vipd status --outcomes` prints\n"

@@ -165,21 +165,22 @@ def interest_of(columns: Iterable[Rows]) -> Rows:
 
 
 def nat_sources(servers: Rows, services: Rows) -> dict[bytes, int]:
-    """Key (address, port, protocol of a NAT server) to service id; 0 where there is more than one.
+    """Key (address, port, protocol of a NAT server) to the service whose reply comes from there.
 
-    A service of many ports is left out: the port that the client knows cannot be told.
+    0 where the port that the client knows cannot be told: more than one service, or one of many
+    ports. Servers that take the packet's own port for a service of many cannot be listed.
     """
     nat = servers[(servers["status"] != _abi.ServerStatus.FREE) & (servers["method"] == _abi.Method.NAT)]
     of = services[nat["service"]]
     single = of["first_port"] == of["last_port"]
-    nat, of = nat[single], of[single]
+    port = np.where(nat["port"] != 0, nat["port"], np.where(single, of["first_port"], 0))
     keys = np.zeros(len(nat), _abi.SERVICE_KEY)
-    keys["vip"] = nat["address"]
-    keys["port"] = np.where(nat["port"] != 0, nat["port"], of["first_port"])
-    keys["protocol"] = of["protocol"]
+    keys["vip"], keys["port"], keys["protocol"] = nat["address"], port, of["protocol"]
+    names: list[bytes] = keys.view(f"V{keys.itemsize}")[port != 0].tolist()
+    numbers = np.where(single, nat["service"], 0)[port != 0].tolist()
     found: dict[bytes, int] = {}
-    for key, service_id in zip(keys.view("V20").tolist(), nat["service"].tolist(), strict=True):
-        found[key] = service_id if found.get(key, service_id) == service_id else 0
+    for name, number in zip(names, numbers, strict=True):
+        found[name] = number if found.get(name, number) == number else 0
     return found
 
 
