@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address, ip_network
+from typing import TypeVar
+
 from pydantic import BaseModel, ConfigDict, IPvAnyAddress, TypeAdapter
 
-from vipd.errors import Problem
+from vipd.dataplane.port import Matching
+from vipd.errors import ConfigError, Problem
 from vipd.model.director import Method, Scheduler
 from vipd.model.state import Connection, Egress
 
 PROBLEMS = TypeAdapter(list[Problem])
 CONNECTION = TypeAdapter(Connection)
+V = TypeVar("V")
 
 
 class _Message(BaseModel):
@@ -42,14 +48,16 @@ class ServerStatus(_Message):
     packets_out: int
     bytes_out: int
     rates: Rates | None = None
-    egress: Egress
+    egress: Egress | None
+    "None where no daemon asked the routes."
     next_hop: IPvAnyAddress | None = None
 
 
 class ServiceStatus(_Message):
     name: str
     listen: list[str]
-    scheduler: Scheduler
+    scheduler: Scheduler | None
+    "None where the service is configured no more."
     servers: list[ServerStatus]
 
 
@@ -117,3 +125,21 @@ class Failure(_Message):
     "config, environment or failure."
     message: str
     problems: list[Problem] = []
+
+
+def matching(query: Mapping[str, str]) -> Matching:
+    """Which connections a request means."""
+    client = query.get("client")
+    return Matching(
+        client=None if client is None else _parsed("client", client, ip_network, "ADDRESS or ADDRESS/PREFIX"),
+        vip=None if (text := query.get("vip")) is None else _parsed("vip", text, ip_address, "an address"),
+        server=None if (text := query.get("server")) is None else _parsed("server", text, ip_address, "an address"),
+        state=query.get("state"),
+    )
+
+
+def _parsed(name: str, text: str, parse: Callable[[str], V], allowed: str) -> V:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError([Problem(name, f"{error}; allowed is {allowed}")]) from None

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
-from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import uvicorn
-from anyio import to_thread
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from vipd.api.schema import CONNECTION, Drained, DrainRequest, Failure, Reloaded, Status
+from vipd.api.schema import CONNECTION, Drained, DrainRequest, Failure, Reloaded, Status, matching
+from vipd.dataplane.port import Matching
 from vipd.errors import ConfigError, DirectorError, EnvironmentProblem, Problem
 from vipd.model.state import Connection
-
-_BATCH: Final = 1000
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -33,8 +29,8 @@ class Control(Protocol):
 
     async def status(self) -> Status: ...
 
-    def connections(self) -> Iterator[Connection]:
-        """Called and read on a thread of its own."""
+    def connections(self, matching: Matching, limit: int) -> AsyncIterator[Sequence[Connection]]:
+        """In batches; `limit` 0: all."""
 
     async def reload(self) -> Reloaded: ...
 
@@ -48,10 +44,8 @@ def application(control: Control) -> Starlette:
         return _json(await control.status())
 
     async def connections(request: Request) -> Response:
-        wanted = _filter(request.query_params)
-        limit = _number(request.query_params.get("limit", "0"))
-        found = filter(wanted, control.connections())
-        return StreamingResponse(_lines(islice(found, limit or None)), media_type="application/x-ndjson")
+        found = control.connections(matching(request.query_params), _number(request.query_params.get("limit", "0")))
+        return StreamingResponse(_lines(found), media_type="application/x-ndjson")
 
     async def reload(_: Request) -> Response:
         return _json(await control.reload())
@@ -129,38 +123,9 @@ def _json(body: BaseModel, status: int = 200) -> Response:
     return Response(body.model_dump_json(), status, media_type="application/json")
 
 
-async def _lines(connections: Iterator[Connection]) -> AsyncIterator[bytes]:
-    """In batches, each made on a thread: a full table has a million."""
-
-    def batch() -> bytes:
-        return b"".join(CONNECTION.dump_json(connection) + b"\n" for connection in islice(connections, _BATCH))
-
-    while lines := await to_thread.run_sync(batch):
-        yield lines
-
-
-def _filter(query: Mapping[str, str]) -> Callable[[Connection], bool]:
-    client, vip, server = (
-        None if (text := query.get(name)) is None else _address(name, text) for name in ("client", "vip", "server")
-    )
-    state = query.get("state")
-
-    def wanted(connection: Connection) -> bool:
-        return (
-            (client is None or connection.client == client)
-            and (vip is None or connection.vip == vip)
-            and (server is None or connection.server == server)
-            and (state is None or connection.state == state)
-        )
-
-    return wanted
-
-
-def _address(name: str, text: str) -> object:
-    try:
-        return ip_address(text)
-    except ValueError:
-        raise ConfigError([Problem(name, f"{text!r} is no address; allowed is an IPv4 or IPv6 address")]) from None
+async def _lines(batches: AsyncIterator[Sequence[Connection]]) -> AsyncIterator[bytes]:
+    async for batch in batches:
+        yield b"".join(CONNECTION.dump_json(connection) + b"\n" for connection in batch)
 
 
 def _number(text: str) -> int:

@@ -18,7 +18,7 @@ Address = str | None
 
 def connections(
     ctx: typer.Context,
-    client: Annotated[Address, typer.Option(help="Only of this client.", metavar="ADDRESS")] = None,
+    client: Annotated[Address, typer.Option(help="Only of this client, or of this network.", metavar="ADDRESS")] = None,
     vip: Annotated[Address, typer.Option(help="Only to this VIP.", metavar="ADDRESS")] = None,
     server: Annotated[Address, typer.Option(help="Only on this real server.", metavar="ADDRESS")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state: established, syn_recv, udp, ...")] = None,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from vipd.api.client import Client, NotRunningError
-from vipd.api.schema import Status
+from vipd.api.schema import Status, matching
 from vipd.model.instance import Instance
 from vipd.model.state import Connection
 
@@ -34,7 +34,7 @@ def connections_of(instance: Instance, filters: dict[str, str], limit: int) -> I
     except NotRunningError as error:
         from vipd.daemon import observe_connections
 
-        found = observe_connections(instance, filters, limit)
+        found = observe_connections(instance, matching(filters), limit)
         if found is None:
             raise error from None
         print(f"{error}; these are the data plane's own", file=sys.stderr)

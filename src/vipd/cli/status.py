@@ -65,7 +65,7 @@ def _overview(found: Status) -> RenderableType:
     table.add_column("NEW/S", justify="right", no_wrap=True)
     table.add_column("PKTS/S", justify="right", no_wrap=True)
     for service in found.services:
-        table.add_row(f"{service.name} ({service.scheduler})", *[""] * 11)
+        table.add_row(f"{service.name} ({service.scheduler or 'removed'})", *[""] * 11)
         for listen in service.listen:
             table.add_row(f"  {listen}", *[""] * 11)
         for server in service.servers:

@@ -23,7 +23,7 @@ _GONE: Final = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 
 
 def keep_resolved(network: Network, ledger: Ledger, wanted: AbstractSet[Hop]) -> frozenset[Hop]:
-    """Make the kernel resolve exactly these and no others on our behalf; returns those it has not yet."""
+    """Make the kernel resolve exactly these on our behalf; returns those that are new and have no MAC yet."""
     names = {link.ifindex: link.name for link in network.links().values()}
     present = network.neighbours()
     ours = {(entry.address, entry.interface): entry for entry in ledger.contents.neighbours}
@@ -41,9 +41,8 @@ def keep_resolved(network: Network, ledger: Ledger, wanted: AbstractSet[Hop]) ->
     for entry in stale:
         _forget(network, entry, indexes)
     ledger.drop("neighbours", stale)
-    return frozenset(
-        hop for hop in wanted if (found := present.get(hop)) is None or not (found.resolved or found.fixed)
-    )
+    new = ((address, ifindex) for address, _, ifindex in unmanaged)
+    return frozenset(hop for hop in new if (found := present.get(hop)) is None or not found.resolved)
 
 
 def release(network: Network, ledger: Ledger) -> None:

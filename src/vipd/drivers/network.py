@@ -6,9 +6,11 @@ Not for use on an event loop: pyroute2's synchronous calls run one of their own.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from pathlib import Path as File
 from socket import AF_INET
 from typing import Any, Final
 
@@ -30,6 +32,8 @@ _NUD_PERMANENT: Final = 0x80
 _NUD_NOARP: Final = 0x40
 _NUD_VALID: Final = 0xDE
 _NO_ROUTE: Final = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
+_PROC: Final = File("/proc/thread-self/net")
+_RTF_GATEWAY: Final = 2
 _ROUTE_TYPES: Final = {int(kind): kind for kind in RouteType}
 _MANY: Final = 64
 "Above so many questions one dump of all routes is quicker than to ask one by one."
@@ -88,6 +92,16 @@ class Network:
     def links(self) -> Mapping[str, Link]:
         return {link.name: link for link in map(_link, self.ip.get_links())}
 
+    def link(self, name: str) -> Link | None:
+        """None where there is none of this name; much quicker than all of them on a large machine."""
+        try:
+            (message,) = self.ip.link("get", ifname=name)
+        except NetlinkError as error:
+            if error.code == errno.ENODEV:
+                return None
+            raise DataplaneError(f"interface {name} cannot be asked for: {error.args[1]}") from None
+        return _link(message)
+
     def addresses(self) -> tuple[HeldAddress, ...]:
         return tuple(
             HeldAddress(
@@ -106,13 +120,13 @@ class Network:
             return {address: _path(table.lookup(address), address, links) for address in wanted}
         return {address: _path(self._lookup(address), address, links) for address in wanted}
 
-    def gateways(self, ifindexes: set[int]) -> frozenset[tuple[Address, int]]:
-        """The routers that are reached through these interfaces."""
-        return frozenset(
-            (route.gateway, route.ifindex)
-            for route in self._routes()
-            if route.gateway is not None and route.ifindex in ifindexes
-        )
+    def gateways(self, interfaces: Mapping[str, int]) -> frozenset[tuple[Address, int]]:
+        """The routers that are reached through these interfaces.
+
+        From /proc: among a million routes they are found in a second, not in minutes.
+        """
+        found = {(gateway, name) for gateway, name in (*_gateways_ipv4(), *_gateways_ipv6()) if name in interfaces}
+        return frozenset((gateway, interfaces[name]) for gateway, name in found)
 
     def _lookup(self, address: Address) -> Route | None:
         try:
@@ -208,3 +222,24 @@ def _path(route: Route | None, address: Address, links: Mapping[int, Link]) -> P
     if route.gateway is not None:
         return Path(Egress.ROUTED, route.ifindex, route.gateway)
     return Path(Egress.ON_LINK, route.ifindex, address)
+
+
+def _gateways_ipv4() -> Iterator[tuple[Address, str]]:
+    with _PROC.joinpath("route").open() as routes:
+        next(routes)
+        for line in routes:
+            name, _, gateway, flags = line.split()[:4]
+            if int(flags, 16) & _RTF_GATEWAY:
+                # The kernel prints the number in its own byte order.
+                yield IPv4Address(int(gateway, 16).to_bytes(4, sys.byteorder)), name
+
+
+def _gateways_ipv6() -> Iterator[tuple[Address, str]]:
+    path = _PROC / "ipv6_route"
+    if not path.exists():
+        return
+    with path.open() as routes:
+        for line in routes:
+            fields = line.split()
+            if int(fields[8], 16) & _RTF_GATEWAY:
+                yield IPv6Address(bytes.fromhex(fields[4])), fields[9]

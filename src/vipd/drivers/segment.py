@@ -60,7 +60,10 @@ class Segment:
     def join(self, group: bytes) -> None:
         """Hear frames to this multicast MAC too."""
         request = struct.pack("=iHH8s", self.ifindex, _PACKET_MR_MULTICAST, len(group), group)
-        self._socket.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, request)
+        try:
+            self._socket.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, request)
+        except OSError as error:
+            raise DataplaneError(f"{self.interface}: cannot listen there: {error.strerror}") from None
 
     def send(self, frame: Frame) -> None:
         """Lost where the link is down or its queue full, as anything on Ethernet may be."""

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 ROOT: Final = Path("/proc/sys")
 _IPV4: Final = "net/ipv4/conf"
 _IPV6: Final = "net/ipv6/conf"
+_ROUTES: Final = Path("/proc/thread-self/net/ipv6_route")
+_RTF_ADDRCONF: Final = 0x40000
 
 
 def wanted(interfaces: Iterable[str]) -> dict[str, str]:
@@ -35,18 +37,28 @@ def wanted(interfaces: Iterable[str]) -> dict[str, str]:
 
 
 def _forwarding_ipv6(interfaces: Iterable[str]) -> dict[str, str]:
-    """Since 6.17 by interface; before, one switch for all, which must not lose routes learned from routers."""
-    if not (ROOT / _IPV6).is_dir():
-        return {}
+    """bpf_fib_lookup asks for each interface's switch; the kernel's own path, since 6.17, for another of
+    each interface's, before for the one of all interfaces. Whichever it is, a router forgets the routes
+    that it learned from routers, unless told to go on learning.
+    """
     names = [name for name in interfaces if (ROOT / _IPV6 / name).is_dir()]
+    if not names:
+        return {}
+    changes = {f"{_IPV6}/{name}/accept_ra": "2" for name in _learning() if _read(f"{_IPV6}/{name}/accept_ra") == "1"}
+    changes |= {f"{_IPV6}/{name}/forwarding": "1" for name in names}
     if all((ROOT / _IPV6 / name / "force_forwarding").exists() for name in names):
-        return {f"{_IPV6}/{name}/force_forwarding": "1" for name in names}
-    changes = {}
-    for directory in sorted((ROOT / _IPV6).iterdir()):
-        if directory.name not in ("all", "default") and (directory / "accept_ra").read_text().strip() == "1":
-            changes[f"{_IPV6}/{directory.name}/accept_ra"] = "2"
-    changes[f"{_IPV6}/all/forwarding"] = "1"
-    return changes
+        return changes | {f"{_IPV6}/{name}/force_forwarding": "1" for name in names}
+    return changes | {f"{_IPV6}/all/forwarding": "1"}
+
+
+def _learning() -> set[str]:
+    """Interfaces with a default route from a router's advertisement."""
+    found = set()
+    for line in _ROUTES.read_text().splitlines():
+        fields = line.split()
+        if fields[1] == "00" and int(fields[8], 16) & _RTF_ADDRCONF:
+            found.add(fields[9])
+    return found
 
 
 def apply(ledger: Ledger, changes: dict[str, str]) -> None:

@@ -58,6 +58,11 @@ def place(
     return tuple(placement for placement in found if placement is not None)
 
 
+def staying(entry: AddedAddress) -> Vip:
+    """A VIP that nobody configures any more, where it is."""
+    return Vip(entry.address, entry.interface)
+
+
 def _place(
     vip: Vip, links: Mapping[str, Link], where: list[str], path: Path, owned: Mapping[Address, str]
 ) -> Placement | None:

@@ -10,7 +10,8 @@ from typing import Final
 from vipd.errors import ConfigError, Problem
 
 DEFAULT: Final = "default"
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# No dots: a BPF file system has no names with them.
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Instance:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            problem = f"{self.name!r} cannot name an instance; allowed are up to 64 letters, digits, '_', '-' and '.'"
+            problem = f"{self.name!r} cannot name an instance; allowed are up to 64 letters, digits, '_' and '-'"
             raise ConfigError([Problem("instance", problem)])
 
     @property

@@ -1,0 +1,153 @@
+"""The machine under one director: data plane, netlink, settings. Blocks; for one thread at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from vipd.control import desired, plan
+from vipd.daemon.report import Sample
+from vipd.daemon.survey import Survey, survey
+from vipd.dataplane.links import Attachment
+from vipd.dataplane.port import Port
+from vipd.dataplane.xdp import XdpDataplane
+from vipd.drivers import neighbours, offloads, sysctls, vips
+from vipd.drivers.ledger import Ledger
+from vipd.drivers.network import Link, Network
+from vipd.drivers.vips import Placement
+from vipd.errors import DirectorError
+from vipd.model.director import Address, Director, Endpoint, OnServerRemoved
+from vipd.model.state import HeldService
+
+log = logging.getLogger(__name__)
+
+_RESOLVE: Final = 1.0
+"Seconds that new neighbours get before the first packet is sent their way."
+_RESOLVE_STEP: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is to be in force."""
+
+    director: Director
+    wanted: tuple[HeldService, ...]
+    policies: Mapping[Endpoint, OnServerRemoved]
+
+
+def goal_of(
+    director: Director, found: Survey, secret: bytes, drained: frozenset[tuple[str, Address, int | None]]
+) -> Goal:
+    wanted = desired(director, found.egress, secret, drained)
+    policies = {endpoint: service.on_server_removed for service in director.services for endpoint in service.listen}
+    return Goal(director, wanted, policies)
+
+
+class Site:
+    def __init__(self, plane: XdpDataplane, ledger: Ledger) -> None:
+        self.plane = plane
+        self.ledger = ledger
+        self.network = Network()
+        self.attached: Mapping[str, Attachment] = {}
+        self._seen: Mapping[str, tuple[int, bytes, int]] = {}
+        "Of each interface when we last attached: index, MAC, program."
+
+    def close(self) -> None:
+        """All stays in force."""
+        self.network.close()
+
+    def survey(self, director: Director) -> Survey:
+        configured = director.vips.keys()
+        lingering = {
+            key.endpoint.vip for key, counts in self.plane.counters().items() if counts.active + counts.inactive
+        }
+        return survey(self.network, self.ledger, director, frozenset(lingering - configured))
+
+    def settle(self, director: Director, found: Survey) -> None:
+        """Settings of the interfaces, and neighbours: new ones get a moment to answer."""
+        sysctls.apply(self.ledger, sysctls.wanted([name for name in director.interfaces if name in found.links]))
+        hops = found.hops(director)
+        unresolved = neighbours.keep_resolved(self.network, self.ledger, hops)
+        deadline = time.monotonic() + _RESOLVE
+        while unresolved and time.monotonic() < deadline:
+            time.sleep(_RESOLVE_STEP)
+            present = self.network.neighbours()
+            unresolved = frozenset(hop for hop in unresolved if hop not in present or not present[hop].resolved)
+        for address, _ in unresolved:
+            log.warning("%s does not answer for its MAC address yet", address)
+
+    def apply(self, goal: Goal, policies: Mapping[Endpoint, OnServerRemoved] | None = None) -> int:
+        """Make the data plane so; `policies` also know services that are to go. How many changes it took."""
+        changes = plan(goal.wanted, self.plane.held(), {**(policies or {}), **goal.policies})
+        if changes:
+            self.plane.apply(changes)
+        return len(changes)
+
+    def attach(self, director: Director, links: Mapping[str, Link]) -> dict[str, str]:
+        """Look at what comes in on the director's interfaces; what is wrong with each that cannot be."""
+        wrong: dict[str, str] = {}
+        self._set_ports(director, links)
+        attached: dict[str, Attachment] = {}
+        for name in director.interfaces:
+            if name not in links:
+                wrong[name] = f"interface {name} is not there; it is attached to as soon as it is back"
+                continue
+            try:
+                attached[name] = self._attach(links[name])
+            except DirectorError as error:
+                wrong[name] = str(error)
+        kept = {attachment.ifindex for attachment in attached.values()}
+        for name, attachment in self.attached.items():
+            if name not in director.interfaces and attachment.ifindex not in kept:
+                log.info("%s: detaching", name)
+                self.plane.interfaces.detach(attachment.ifindex)
+        self.attached = attached
+        self._set_ports(director, links)
+        self._seen = self._look(director)
+        return wrong
+
+    def _attach(self, link: Link) -> Attachment:
+        before = self.attached.get(link.name)
+        running = link.xdp == self.plane.pins.director.id
+        now = self.plane.interfaces.attach(link.ifindex, link.name)
+        if before is None or before.ifindex != now.ifindex or not running:
+            again = "again, " if before is not None else ""
+            log.info("%s: attached %s%s%s", link.name, again, now.mode, f" ({now.reason})" if now.reason else "")
+        if now.mode == "generic":
+            offloads.apply(self.ledger, link.name)
+        return now
+
+    def _set_ports(self, director: Director, links: Mapping[str, Link]) -> None:
+        """XDP can send out of interfaces whose driver runs it; one without only another without can use."""
+        modes = {attachment.mode for attachment in self.attached.values()}
+        native = {name for name, attachment in self.attached.items() if attachment.mode == "native"}
+        self.plane.set_ports(
+            [
+                Port(name, links[name].ifindex, links[name].mac, redirect=name in native or modes == {"generic"})
+                for name in director.interfaces
+                if name in links
+            ]
+        )
+
+    def _look(self, director: Director) -> dict[str, tuple[int, bytes, int]]:
+        found = {name: self.network.link(name) for name in director.interfaces}
+        return {name: (link.ifindex, link.mac, link.xdp) for name, link in found.items() if link is not None}
+
+    def disturbed(self, director: Director) -> bool:
+        """Whether an interface came, went, or is not as we left it; quick enough to ask twice a second."""
+        return self._look(director) != self._seen
+
+    def claim(self, placements: Iterable[Placement]) -> None:
+        vips.claim(self.network, self.ledger, placements)
+
+    def release(self, placements: Iterable[Placement]) -> int:
+        """Every VIP of ours that is in none of these places."""
+        before = len(self.ledger.contents.addresses)
+        vips.release(self.network, self.ledger, placements)
+        return before - len(self.ledger.contents.addresses)
+
+    def sample(self, now: float) -> Sample:
+        return Sample(now, self.plane.counters())
