@@ -156,11 +156,11 @@ def test_only_kinds_that_decide_something_are_tried() -> None:
         ({"vips": (ip_address("fe80::1"),)}, "--vip: fe80::1 cannot be a VIP"),
         ({"vips": (ip_address("2001:db8::1%eth0;reboot"),)}, "is no VIP"),
         ({"vips": (ip_address("::ffff:192.0.2.1"),)}, "is no VIP"),
-        ({"instance": "a b"}, "--instance: 'a b' is no name"),
-        ({"instance": "$(reboot)"}, "is no name"),
-        ({"instance": "../../etc"}, "is no name"),
-        ({"instance": "x\n"}, "is no name"),
-        ({"instance": "x" * 10_000}, "is no name"),
+        ({"instance": "a b"}, "'a b' cannot name an instance"),
+        ({"instance": "$(reboot)"}, "cannot name an instance"),
+        ({"instance": "../../etc"}, "cannot name an instance"),
+        ({"instance": "x\n"}, "cannot name an instance"),
+        ({"instance": "x" * 10_000}, "cannot name an instance"),
         ({"method": Method.NAT}, "--method: nat needs nothing"),
         ({"ports": (80,)}, "only --via redirect chooses by port"),
         ({"ports": (0,), "via": Via.REDIRECT}, "--port: 0 is no port"),
@@ -225,7 +225,7 @@ def test_what_others_changed_is_told_apart_from_what_is_missing() -> None:
     assert "changed" in step.lack(replace(FACTS, attached=replace(whole, vips=frozenset())))
 
 
-@pytest.mark.parametrize("instance", ["default", "a", "x" * 31, "lab-dr-server-1"])
+@pytest.mark.parametrize("instance", ["default", "a", "x" * 64, "lab-dr-server-1"])
 @pytest.mark.parametrize("role", ["vip", "ipip0", "ip6t9"])
 def test_the_name_of_an_interface_fits_the_kernel(role: str, instance: str) -> None:
     assert len(link_name(role, instance)) <= 15

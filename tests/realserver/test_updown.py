@@ -71,7 +71,7 @@ def lacks(report: run.Report) -> dict[str, str]:
 
 
 def command_line(host: Lan, *arguments: str) -> list[str]:
-    python = [sys.executable, "-m", "vipd.cli.real_server", *arguments, "--instance", host.instance]
+    python = [sys.executable, "-m", "vipd.cli.main", "--instance", host.instance, "real-server", *arguments]
     return ["nsenter", f"--net=/run/netns/{host.server}", *python]
 
 
@@ -338,6 +338,7 @@ def test_a_missing_dummy_is_said_with_exit_status_2(host: Lan) -> None:
         ("--vip", "192.0.2.10", "--method", "dr", "--interface", "$(id)"),
         ("--vip", "192.0.2.10", "--method", "tun", "--director", "10.0.0.1/8"),
         ("--vip", "192.0.2.10", "--method", "dr", "--port", "80"),
+        ("--vip", "192.0.2.10", "--method", "dr", "--instance", "../../tmp/x"),
     ],
 )
 def test_bad_input_is_refused_with_exit_status_2_and_nothing_done(host: Lan, arguments: tuple[str, ...]) -> None:

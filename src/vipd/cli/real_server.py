@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Final
 
@@ -12,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vipd.errors import ConfigError, DirectorError, EnvironmentProblem
+from vipd.cli.app import instance_of
+from vipd.model import instance as instances
 from vipd.model.director import Address, Method, Network
 from vipd.realserver import run
 from vipd.realserver.options import Decapsulation, Options, Via
@@ -21,10 +20,10 @@ _HELP: Final = """Set this machine up as a real server: it takes traffic for a V
 
 Under NAT nothing is needed here but a default route by way of the director.
 """
-app: Final = typer.Typer(help=_HELP, no_args_is_help=True)
+app: Final = typer.Typer(help=_HELP, no_args_is_help=True, add_completion=False)
 
 Instance = Annotated[
-    str, typer.Option("--instance", envvar="VIPD_INSTANCE", metavar="NAME", help="Which set-up; several can live here.")
+    str | None, typer.Option("--instance", metavar="NAME", help="Which set-up; several can live side by side.")
 ]
 Print = Annotated[bool, typer.Option("--print", help="Show the plain ip, sysctl, nft and bpftool commands; run none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -44,18 +43,14 @@ def _network(text: str) -> Network:
         raise typer.BadParameter(f"{text!r} is no address and no prefix ({error})") from error
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """An error becomes its message and the exit status that says whose it is."""
-    try:
-        yield
-    except DirectorError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigError | EnvironmentProblem) else 1) from error
+def _instance(ctx: typer.Context, given: str | None) -> str:
+    """`vipd --instance NAME real-server up` means the same as `vipd real-server up --instance NAME`."""
+    return instance_of(ctx).name if given is None else instances.Instance(given).name
 
 
 @app.command()
 def up(
+    ctx: typer.Context,
     vip: Annotated[
         list[Any], typer.Option("--vip", parser=_address, metavar="ADDRESS", help="The VIP; may be repeated.")
     ],
@@ -65,7 +60,7 @@ def up(
         typer.Option(
             "--via",
             help="dummy, loopback: the VIP is an address there. redirect: nftables hands packets for it to the "
-            "server's own address.  [default: dummy where the kernel has it, else loopback]",
+            "server's own address. Default: dummy where the kernel has it, else loopback.",
         ),
     ] = None,
     port: Annotated[
@@ -74,12 +69,12 @@ def up(
     ] = None,
     interface: Annotated[
         list[str] | None,
-        typer.Option("--interface", help="Where the director's packets come in.  [default: every one with an address]"),
+        typer.Option("--interface", help="Where the director's packets come in. Default: every one with an address."),
     ] = None,
     address: Annotated[
         list[Any] | None,
         typer.Option(
-            "--address", parser=_address, metavar="ADDRESS", help="tun: own address sent to.  [default: all of them]"
+            "--address", parser=_address, metavar="ADDRESS", help="tun: own address sent to. Default: all of them."
         ),
     ] = None,
     director: Annotated[
@@ -93,55 +88,53 @@ def up(
     ] = None,
     decapsulation: Annotated[
         Decapsulation | None,
-        typer.Option("--decapsulation", help="tun: who unpacks.  [default: kernel where it can, else bpf]"),
+        typer.Option("--decapsulation", help="tun: who unpacks. Default: kernel where it can, else bpf."),
     ] = None,
-    instance: Instance = "default",
+    instance: Instance = None,
     show: Print = False,
 ) -> None:
     """Take the traffic of a VIP. Doing it again changes nothing; with other options, only what differs."""
-    with _told():
-        options = Options(
-            vips=tuple(dict.fromkeys(vip)),
-            method=method,
-            instance=instance,
-            via=via,
-            ports=tuple(port or ()),
-            interfaces=tuple(interface or ()),
-            addresses=tuple(address or ()),
-            directors=tuple(director or ()),
-            decapsulation=decapsulation,
-        )
-        if show:
-            _show(run.commands(options))
-        else:
-            _tell(run.up(options))
+    options = Options(
+        vips=tuple(dict.fromkeys(vip)),
+        method=method,
+        instance=_instance(ctx, instance),
+        via=via,
+        ports=tuple(port or ()),
+        interfaces=tuple(interface or ()),
+        addresses=tuple(address or ()),
+        directors=tuple(director or ()),
+        decapsulation=decapsulation,
+    )
+    if show:
+        _show(run.commands(options))
+    else:
+        _tell(run.up(options))
 
 
 @app.command()
-def down(instance: Instance = "default", show: Print = False) -> None:
+def down(ctx: typer.Context, instance: Instance = None, show: Print = False) -> None:
     """Undo exactly what `up` did, also after a crash in the middle of it."""
-    with _told():
-        if show:
-            _show(run.undoing(instance))
-        else:
-            for left in run.down(instance):
-                typer.echo(left, err=True)
+    if show:
+        _show(run.undoing(_instance(ctx, instance)))
+    else:
+        for left in run.down(_instance(ctx, instance)):
+            typer.echo(left, err=True)
 
 
 @app.command()
-def status(instance: Instance = "default", as_json: AsJson = False) -> None:
+def status(ctx: typer.Context, instance: Instance = None, as_json: AsJson = False) -> None:
     """What is in force, and what is missing or was changed by others (exit status 1)."""
-    with _told():
-        report = run.status(instance)
-        if report is None:
-            typer.echo(f"instance {instance}: no real server is set up here", err=True)
-            raise typer.Exit(1)
-        if as_json:
-            typer.echo(json.dumps(_as_data(report), indent=2))
-        else:
-            _tell(report)
-        if not report.complete:
-            raise typer.Exit(1)
+    name = _instance(ctx, instance)
+    report = run.status(name)
+    if report is None:
+        typer.echo(f"instance {name}: no real server is set up here", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        typer.echo(json.dumps(_as_data(report), indent=2))
+    else:
+        _tell(report)
+    if not report.complete:
+        raise typer.Exit(1)
 
 
 def _show(commands: tuple[str, ...]) -> None:
@@ -184,7 +177,3 @@ def _tell(report: run.Report) -> None:
         for name, count in counted.items():
             frames.add_row(name, str(count))
         console.print(frames)
-
-
-if __name__ == "__main__":
-    app(prog_name="vipd real-server")

@@ -19,6 +19,7 @@ from vipd.realserver.steps import Step
 
 DIRECTORY: Final = Path("/run/vipd-real-server")
 _STATE: Final = "state.json"
+_UNFINISHED: Final = f".{_STATE}.new"
 _VERSION: Final = 1
 _LARGEST: Final = 4 << 20
 
@@ -97,15 +98,14 @@ def store(journal: Journal) -> None:
     os.close(_own_directory(DIRECTORY))
     place = _own_directory(DIRECTORY / journal.options.instance)
     try:
-        temporary = f".{_STATE}.new"
         with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=place)
+            os.unlink(_UNFINISHED, dir_fd=place)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=place), "wb") as file:
+        with os.fdopen(os.open(_UNFINISHED, flags, 0o600, dir_fd=place), "wb") as file:
             file.write(_ADAPTER.dump_json(journal, indent=1))
             file.flush()
             os.fsync(file.fileno())
-        os.rename(temporary, _STATE, src_dir_fd=place, dst_dir_fd=place)
+        os.rename(_UNFINISHED, _STATE, src_dir_fd=place, dst_dir_fd=place)
     except OSError as error:
         raise EnvironmentProblem(f"cannot write {DIRECTORY / journal.options.instance}: {error.strerror}") from error
     finally:
@@ -113,12 +113,12 @@ def store(journal: Journal) -> None:
 
 
 def forget(instance: str) -> None:
-    """The directory goes too; another file in it stays, and with it the directory."""
-    (DIRECTORY / instance / _STATE).unlink(missing_ok=True)
-    try:
-        (DIRECTORY / instance).rmdir()
-    except OSError:
-        return
+    """Also what a crash left of a write. Another file in the directory stays, and with it the directory."""
+    place = DIRECTORY / instance
+    for name in (_STATE, _UNFINISHED):
+        (place / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        place.rmdir()
 
 
 def others(instance: str) -> list[Journal]:

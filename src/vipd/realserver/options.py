@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
 from types import MappingProxyType
-from typing import Final
 
 from vipd.errors import ConfigError, Problem
 from vipd.model.director import Address, Method, Network
-
-INSTANCE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+from vipd.model.instance import DEFAULT, Instance
 
 
 class Via(StrEnum):
@@ -35,7 +32,7 @@ class Options:
 
     vips: tuple[Address, ...]
     method: Method
-    instance: str = "default"
+    instance: str = DEFAULT
     via: Via | None = None
     ports: tuple[int, ...] = ()
     "Redirect: the ports taken; none means every port and protocol."
@@ -48,6 +45,7 @@ class Options:
     decapsulation: Decapsulation | None = None
 
     def __post_init__(self) -> None:
+        Instance(self.instance)
         problems = tuple(self._problems())
         if problems:
             raise ConfigError(problems)
@@ -56,10 +54,6 @@ class Options:
         found = [Problem("--vip", f"{vip} {reason}") for vip in self.vips if (reason := unfit(vip))]
         if not self.vips:
             found.append(Problem("--vip", "missing; give every VIP that the director sends to this server"))
-        if not INSTANCE.fullmatch(self.instance):
-            found.append(
-                Problem("--instance", f"{self.instance!r} is no name; allowed are up to 31 of a-z, 0-9, _ and -")
-            )
         found += [Problem("--port", f"{port} is no port; 1 to 65535") for port in self.ports if not 0 < port < 65536]
         if self.method is Method.NAT:
             found.append(

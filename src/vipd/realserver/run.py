@@ -80,6 +80,7 @@ def down(instance: str) -> tuple[str, ...]:
     with journal.locked():
         known = _known(instance)
         if known is None:
+            journal.forget(instance)
             return ()
         return _take_back(known, keep=frozenset())
 
