@@ -51,7 +51,7 @@ OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
             "TCP under NAT that cannot be remembered and whose reply could not be told: answered with a reset."
         ),
         "reply_unreachable_no_server": "UDP to a service without a server: answered with ICMP port unreachable.",
-        "reply_unreachable_server_removed": "UDP of a flow whose server was removed: answered with ICMP port unreachable.",
+        "reply_unreachable_server_removed": "UDP of a flow whose server was removed: ICMP port unreachable.",
         "reply_unreachable_no_connection": (
             "UDP under NAT that cannot be remembered and whose reply could not be told: ICMP port unreachable."
         ),
