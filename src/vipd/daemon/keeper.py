@@ -16,6 +16,7 @@ from vipd.daemon.drains import drained_servers, pruned
 from vipd.daemon.report import Sample
 from vipd.daemon.site import Goal, Site, goal_of
 from vipd.daemon.survey import Survey, require
+from vipd.drivers import vips
 from vipd.drivers.claims import Conflict, conflicts
 from vipd.drivers.ledger import Drain
 from vipd.drivers.vips import Placement
@@ -64,7 +65,7 @@ class Keeper:
         if wrong:
             raise EnvironmentProblem("\n".join(wrong.values()))
         await self._take_places(self.found.placements)
-        await self.kernel(self._take_sample)
+        self.samples = (self.samples[1], await self.kernel(self.site.sample, time.monotonic()))
 
     async def end(self) -> None:
         if hasattr(self, "site"):
@@ -118,7 +119,7 @@ class Keeper:
                 await self._take_back()
                 await self.kernel(self.site.release, found.placements)
                 await self.kernel(self.site.plane.collect)
-                await self.kernel(self._take_sample)
+                self.samples = (self.samples[1], await self.kernel(self.site.sample, time.monotonic()))
             except DirectorError as error:
                 self._note("reconcile", {"": str(error)})
             else:
@@ -152,12 +153,9 @@ class Keeper:
     async def _take_places(self, placements: Iterable[Placement]) -> int:
         due = [placement for placement in placements if placement.ours and not placement.present]
         if due:
-            await self.kernel(self.site.claim, due)
+            await self.kernel(vips.claim, self.site.network, self.site.ledger, due)
             self.moved.set()
         return len(due)
-
-    def _take_sample(self) -> None:
-        self.samples = (self.samples[1], self.site.sample(time.monotonic()))
 
     def _note(self, about: str, wrong: dict[str, str]) -> None:
         """Each problem is logged once as it comes and once as it goes."""

@@ -140,9 +140,6 @@ class Site:
         """Whether an interface came, went, or is not as we left it; quick enough to ask twice a second."""
         return self._look(director) != self._seen
 
-    def claim(self, placements: Iterable[Placement]) -> None:
-        vips.claim(self.network, self.ledger, placements)
-
     def release(self, placements: Iterable[Placement]) -> int:
         """Every VIP of ours that is in none of these places."""
         before = len(self.ledger.contents.addresses)
