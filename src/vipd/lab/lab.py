@@ -150,7 +150,7 @@ def _vipd_down(lab: str, where: str, host: str) -> None:
     instance = instance_of(lab, host)
     if any(Path(root, instance).exists() for root in ("/run/vipd", "/sys/fs/bpf/vipd", "/var/lib/vipd")):
         carry_out(entering(where, [*VIPD, "--instance", instance, "down"]), True, _HURRY)
-    if host.startswith("server"):
+    if Path("/run/vipd-real-server", instance).exists():
         carry_out(entering(where, [*VIPD, "real-server", "down", "--instance", instance]), True, _HURRY)
 
 

@@ -107,7 +107,7 @@ def stop(processes: Iterable[Process], patience: float = _PATIENCE, number: sign
     """All at once; who does not go in time is killed. Their records go with them."""
     processes = tuple(processes)
     for process in processes:
-        _send(process, number)
+        send(process, number)
     deadline = time.monotonic() + patience
     for process in processes:
         with _handle(process) as descriptor:
@@ -119,7 +119,8 @@ def stop(processes: Iterable[Process], patience: float = _PATIENCE, number: sign
         process.record.unlink(missing_ok=True)
 
 
-def _send(process: Process, number: signal.Signals) -> None:
+def send(process: Process, number: signal.Signals) -> None:
+    """To that very process, if it is there."""
     with _handle(process) as descriptor:
         if descriptor is not None and not _ended(descriptor, 0):
             signal.pidfd_send_signal(descriptor, number)

@@ -1,0 +1,98 @@
+"""Frames on the lab's wires, read as far as a drawing needs. Pure; knows no socket."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from vipd.model.director import Address
+
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_IPIP, _TCP, _UDP, _IPV6_IN_IP = 4, 6, 17, 41
+_TRANSPORTS: Final = {_TCP: "tcp", _UDP: "udp"}
+_ETHERNET: Final = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Of one IP header."""
+
+    source: Address
+    destination: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """`outer` is the tunnel's header, if there is one."""
+
+    addresses: Addresses
+    transport: str
+    source_port: int
+    destination_port: int
+    outer: Addresses | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A frame on the wire between two hosts."""
+
+    sender: str
+    receiver: str
+    packet: Packet
+
+
+def decode(frame: bytes) -> Packet | None:
+    """None for all that is neither TCP nor UDP over IP, tunnelled or not."""
+    try:
+        (kind,) = struct.unpack_from("!H", frame, 12)
+        if kind not in (_IPV4, _IPV6):
+            return None
+        addresses, protocol, rest = _ip(frame[_ETHERNET:], 4 if kind == _IPV4 else 6)
+        outer = None
+        if protocol in (_IPIP, _IPV6_IN_IP):
+            outer = addresses
+            addresses, protocol, rest = _ip(rest, 4 if protocol == _IPIP else 6)
+        if protocol not in _TRANSPORTS:
+            return None
+        source_port, destination_port = struct.unpack_from("!HH", rest)
+    except struct.error:
+        return None
+    return Packet(addresses, _TRANSPORTS[protocol], source_port, destination_port, outer)
+
+
+def _ip(data: bytes, family: int) -> tuple[Addresses, int, bytes]:
+    if family == 4:
+        length, protocol, source, destination = struct.unpack_from("!B8xB2x4s4s", data)
+        return Addresses(IPv4Address(source), IPv4Address(destination)), protocol, data[4 * (length & 15) :]
+    protocol, source, destination = struct.unpack_from("!6xBx16s16s", data)
+    return Addresses(IPv6Address(source), IPv6Address(destination)), protocol, data[40:]
+
+
+def sighting(sender: str, hosts: Mapping[bytes, str], frame: bytes) -> Sighting | None:
+    """`hosts` by their MAC addresses."""
+    packet = decode(frame)
+    receiver = hosts.get(frame[:6])
+    return None if packet is None or receiver is None else Sighting(sender, receiver, packet)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Of the first packet of a conversation and of the first one back, hop by hop."""
+
+    there: tuple[Sighting, ...]
+    back: tuple[Sighting, ...]
+
+
+def paths(sightings: Iterable[Sighting], client: Address) -> Paths:
+    """A packet's hops are what each host on its way sent first; the client's address tells the direction."""
+    there: dict[str, Sighting] = {}
+    back: dict[str, Sighting] = {}
+    for seen in sightings:
+        if seen.packet.addresses.source == client:
+            there.setdefault(seen.sender, seen)
+        elif seen.packet.addresses.destination == client:
+            back.setdefault(seen.sender, seen)
+    return Paths(tuple(there.values()), tuple(back.values()))

@@ -1,0 +1,99 @@
+"""What one combination of method, transport and family showed, and whether it is right. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vipd.lab.frames import Paths
+from vipd.lab.topology import Topology
+from vipd.model.director import Method, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """`forwarded` is the director's count of new connections by server, `packets_out` its count of
+    replies that passed through it, `replies_seen` how many left it on the wire."""
+
+    transport: Transport
+    family: int
+    sent: int
+    answered: int
+    servers: Mapping[str, int]
+    clients: Mapping[str, int]
+    errors: Mapping[str, int]
+    forwarded: Mapping[str, int]
+    packets_out: int
+    replies_seen: int
+    paths: Paths
+
+
+def problems(topology: Topology, seen: Observed) -> Iterator[str]:
+    """Everything that is not as it must be."""
+    if seen.answered != seen.sent:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(seen.errors.items()))
+        yield f"{seen.sent - seen.answered} of {seen.sent} requests were lost ({kinds})"
+    yield from _balance(topology, seen)
+    client = str(topology.address(topology.client, seen.family))
+    strangers = sorted(seen.clients.keys() - {client})
+    if strangers:
+        yield f"servers saw {', '.join(strangers)} instead of the client's {client}"
+    yield from _replies(topology, seen)
+    yield from _way(topology, seen.paths)
+
+
+def _balance(topology: Topology, seen: Observed) -> Iterator[str]:
+    """rr in turn: each server gets its share, rounded down or up."""
+    names = [host.name for host in topology.servers]
+    share = seen.sent // len(names)
+    for name in names:
+        got = seen.servers.get(name, 0)
+        if not share <= got <= share + 1:
+            yield f"{name} answered {got} of {seen.sent} requests; its share in turn is {share} to {share + 1}"
+        if seen.forwarded.get(name, 0) != got:
+            yield f"{name} answered {got} connections, the director counted {seen.forwarded.get(name, 0)}"
+
+
+def _replies(topology: Topology, seen: Observed) -> Iterator[str]:
+    if topology.method is Method.NAT:
+        if not seen.packets_out:
+            yield "no reply passed through the director, although NAT must rewrite each"
+    elif seen.packets_out:
+        yield f"{seen.packets_out} replies passed through the director, although servers answer directly"
+    if seen.packets_out != seen.replies_seen:
+        yield f"the director counted {seen.packets_out} replies, {seen.replies_seen} left it on the wire"
+
+
+def _way(topology: Topology, paths: Paths) -> Iterator[str]:
+    there, back = [hop.sender for hop in paths.there], [hop.sender for hop in paths.back]
+    director, client = topology.director.name, topology.client.name
+    servers = {host.name for host in topology.servers}
+    if not there or there[0] != client or director not in there or paths.there[-1].receiver not in servers:
+        yield f"a request went by {_named(paths.there)} instead of by the director to a server"
+    if not back or back[0] not in servers or paths.back[-1].receiver != client:
+        yield f"a reply went by {_named(paths.back)} instead of from a server to the client"
+    if (director in back) is not (topology.method is Method.NAT):
+        yield f"a reply went by {_named(paths.back)}, which is not the way of {topology.method}"
+
+
+def _named(hops: tuple[Any, ...]) -> str:
+    return " → ".join([hop.sender for hop in hops] + [hop.receiver for hop in hops[-1:]]) or "nowhere"
+
+
+def as_data(topology: Topology, seen: Observed) -> dict[str, Any]:
+    """One object of `vipd demo --json`."""
+    client = str(topology.address(topology.client, seen.family))
+    return {
+        "method": topology.method.value,
+        "family": f"ipv{seen.family}",
+        "transport": seen.transport.value,
+        "sent": seen.sent,
+        "answered": seen.answered,
+        "servers": dict(sorted(seen.servers.items())),
+        "client_address_seen": set(seen.clients) == {client},
+        "replies_through_director": seen.packets_out > 0,
+        "reply_packets_through_director": seen.packets_out,
+        "errors": dict(seen.errors),
+        "problems": list(problems(topology, seen)),
+    }
