@@ -28,6 +28,8 @@ _LONGEST: Final = 65_535
 _TABLE: Final = "vipd_lab"
 _CAPTURE_LIMIT: Final = 200_000
 "Packets in one file."
+_QUIET: Final = 3
+"Equal readings in a row after which a counter counts as at rest."
 _FIGURES: Final = re.compile(
     r"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
 )
