@@ -137,6 +137,7 @@ def commands() -> str:
     parts = [HEAD.format(source="src/vipd/cli/"), f"# Commands\n\n{group.help}\n\n{OF_ALL}"]
     for name in group.list_commands(root):
         _, command, _ = group.resolve_command(root, [name])
+        assert command, f"{name} is listed and does not exist"
         parts.append(get_docs_for_click(obj=command, ctx=root, indent=1, name=name, call_prefix="vipd"))
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
