@@ -248,6 +248,7 @@ enum next_hop_kind {
 	NEXT_HOP_KERNEL,     /* reachable, but only the kernel can send there */
 	NEXT_HOP_UNRESOLVED, /* no neighbour entry yet */
 	NEXT_HOP_NO_ROUTE,
+	NEXT_HOP_BACK, /* XDP sends, but only out of the interface that the packet came in by */
 };
 
 /* Written by the data plane alone. */

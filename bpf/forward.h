@@ -45,12 +45,14 @@ static __always_inline int must_not_fragment(const struct packet *pkt)
 static __always_inline enum outcome forward_dr(struct xdp_md *ctx, struct packet *pkt,
 					       const struct next_hop *hop)
 {
-	if (hop->kind == NEXT_HOP_UNRESOLVED)
+	enum next_hop_kind kind = hop_kind(pkt, hop);
+
+	if (kind == NEXT_HOP_UNRESOLVED)
 		return DROP_NEIGHBOUR_UNRESOLVED;
-	if (hop->kind == NEXT_HOP_KERNEL)
+	if (kind == NEXT_HOP_KERNEL)
 		return DROP_NO_ETHERNET;
 	/* A router would send the packet back: its destination is the VIP. */
-	if (hop->kind != NEXT_HOP_ETHERNET || hop->gateway)
+	if (kind != NEXT_HOP_ETHERNET || hop->gateway)
 		return DROP_NO_ROUTE;
 	if (pkt->l3_length > hop->mtu)
 		return reply_too_big(ctx, pkt, hop->mtu);
@@ -64,7 +66,7 @@ static __always_inline enum outcome forward_nat(struct xdp_md *ctx, struct packe
 						const struct real_server *server,
 						const struct next_hop *hop)
 {
-	int kernel = hop->kind != NEXT_HOP_ETHERNET;
+	int kernel = hop_kind(pkt, hop) != NEXT_HOP_ETHERNET;
 
 	if (hop->kind == NEXT_HOP_NO_ROUTE)
 		return DROP_NO_ROUTE;
@@ -99,6 +101,7 @@ static __always_inline enum outcome forward_reply(struct xdp_md *ctx, struct pac
 		return DROP_NO_ROUTE;
 	if (ttl_of(pkt) <= 1)
 		return DROP_TTL;
+	hop.kind = hop_kind(pkt, &hop);
 	if (hop.kind == NEXT_HOP_ETHERNET && pkt->l3_length > hop.mtu) {
 		/* The kernel, which is the server's router, tells it so. */
 		if (must_not_fragment(pkt))
@@ -201,7 +204,7 @@ static __always_inline enum outcome encapsulate(struct xdp_md *ctx, struct packe
 		eth->h_proto = bpf_htons(ETH_P_IPV6);
 		outer_ip6(outer, &inner, server, pkt->hash);
 	}
-	if (hop->kind != NEXT_HOP_ETHERNET)
+	if (hop_kind(pkt, hop) != NEXT_HOP_ETHERNET)
 		return ROUTE_TUN;
 	rewrite_macs(eth, hop);
 	leave_by(pkt, hop);

@@ -32,13 +32,23 @@ static __always_inline int fib_has_gateway(const struct bpf_fib_lookup *fib, con
 	       fib->ipv6_dst[2] != to->word[2] || fib->ipv6_dst[3] != to->word[3];
 }
 
-static __always_inline int interface_can_send(__u32 ifindex, __u32 ingress)
+static __always_inline enum next_hop_kind kind_of_interface(__u32 ifindex)
 {
 	__u32 key = ifindex & (INTERFACES - 1);
 	const struct interface *itf = bpf_map_lookup_elem(&interfaces, &key);
 
-	return ifindex == ingress ||
-	       (itf && itf->ifindex == ifindex && itf->flags & INTERFACE_REDIRECT);
+	if (!itf || itf->ifindex != ifindex)
+		return NEXT_HOP_KERNEL;
+	return itf->flags & INTERFACE_REDIRECT ? NEXT_HOP_ETHERNET : NEXT_HOP_BACK;
+}
+
+/* What the hop is for this packet; a remembered one serves those of any interface. */
+static __always_inline enum next_hop_kind hop_kind(const struct packet *pkt,
+						   const struct next_hop *hop)
+{
+	if (hop->kind != NEXT_HOP_BACK)
+		return hop->kind;
+	return hop->ifindex == pkt->ingress ? NEXT_HOP_ETHERNET : NEXT_HOP_KERNEL;
 }
 
 /* `hop` is written whole but for `resolved_at`, which says when it became right. */
@@ -60,9 +70,7 @@ __noinline int next_hop_ask(struct xdp_md *ctx, const struct addr *to, struct ne
 		__builtin_memcpy(hop->destination, fib.dmac, ETH_ALEN);
 		__builtin_memcpy(hop->source, fib.smac, ETH_ALEN);
 		hop->gateway = fib_has_gateway(&fib, to);
-		hop->kind = interface_can_send(fib.ifindex, ctx->ingress_ifindex) ?
-				    NEXT_HOP_ETHERNET :
-				    NEXT_HOP_KERNEL;
+		hop->kind = kind_of_interface(fib.ifindex);
 		return 1;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		hop->kind = NEXT_HOP_UNRESOLVED;
@@ -122,11 +130,13 @@ static __always_inline void next_hop_of_client(struct xdp_md *ctx, struct packet
 {
 	__u32 key = pkt->return_hop;
 	const struct next_hop *held = key ? bpf_map_lookup_elem(&return_hops, &key) : NULL;
+	int found;
 
 	if (held && !pkt->touched) {
 		*hop = *held;
 		return;
 	}
-	if (next_hop_ask(ctx, &pkt->flow.destination, hop) && pkt->connection)
-		pkt->connection->return_hop = return_hop_number(hop);
+	found = next_hop_ask(ctx, &pkt->flow.destination, hop);
+	if (pkt->connection)
+		pkt->connection->return_hop = found ? return_hop_number(hop) : 0;
 }

@@ -144,6 +144,7 @@ class NextHopKind(IntEnum):
     KERNEL = 2
     UNRESOLVED = 3
     NO_ROUTE = 4
+    BACK = 5
 
 
 class InterfaceFlag(IntEnum):
