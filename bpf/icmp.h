@@ -24,6 +24,16 @@ static __always_inline int icmp_is_error(const struct packet *pkt)
 	return type >= 1 && type <= 4;
 }
 
+/* Eight bytes of the quoted transport header are there (RFC 792), and are IP's: not
+ * what Ethernet put behind a short packet.
+ */
+static __always_inline int quote_is_whole(const struct packet *pkt, const struct quote *quote)
+{
+	void *end = quote->ports + 4;
+
+	return end <= pkt->end && end <= (void *)(pkt->eth + 1) + pkt->l3_length;
+}
+
 static __always_inline int quote_parse4(const struct packet *pkt, struct quote *quote,
 					struct flow *flow)
 {
@@ -41,7 +51,7 @@ static __always_inline int quote_parse4(const struct packet *pkt, struct quote *
 	flow->protocol = ip->protocol;
 	addr_from_v4(&flow->source, ip->daddr);
 	addr_from_v4(&flow->destination, ip->saddr);
-	return (void *)(quote->ports + 4) <= pkt->end;
+	return quote_is_whole(pkt, quote);
 }
 
 static __always_inline int quote_parse6(const struct packet *pkt, struct quote *quote,
@@ -56,7 +66,7 @@ static __always_inline int quote_parse6(const struct packet *pkt, struct quote *
 	flow->protocol = ip->nexthdr;
 	__builtin_memcpy(&flow->source, &ip->daddr, sizeof(flow->source));
 	__builtin_memcpy(&flow->destination, &ip->saddr, sizeof(flow->destination));
-	return (void *)(quote->ports + 4) <= pkt->end;
+	return quote_is_whole(pkt, quote);
 }
 
 /* `flow` is the quoted packet's, turned round: as an answer to it would come. */
@@ -116,7 +126,7 @@ static __always_inline enum outcome error_leaves(struct packet *pkt, const struc
 {
 	if (hop->kind == NEXT_HOP_NO_ROUTE)
 		return DROP_NO_ROUTE;
-	if (hop->kind != NEXT_HOP_ETHERNET)
+	if (hop_kind(pkt, hop) != NEXT_HOP_ETHERNET || pkt->l3_length > hop->mtu)
 		return ROUTE_ICMP_ERROR;
 	ttl_decrement(pkt);
 	rewrite_macs(pkt->eth, hop);
@@ -134,7 +144,7 @@ static __always_inline enum outcome error_to_server(struct xdp_md *ctx, struct p
 	enum outcome why;
 
 	server = bpf_map_lookup_elem(&real_servers, &id);
-	if (!server || server->method == METHOD_LOCAL)
+	if (!server || server->service != pkt->service_id || server->method == METHOD_LOCAL)
 		return PASS_ICMP;
 	hop = next_hop_of_server(ctx, pkt, server);
 	if (!hop)
@@ -186,7 +196,9 @@ static __always_inline enum outcome icmp(struct xdp_md *ctx, struct packet *pkt)
 	struct flow flow = {};
 	__u32 position;
 
-	if (!icmp_is_error(pkt) || !quote_parse(pkt, &quote, &flow))
+	/* RFC 1122 3.2.2: an error goes to whom the quoted packet came from. */
+	if (!icmp_is_error(pkt) || !quote_parse(pkt, &quote, &flow) ||
+	    !addr_equal(&pkt->flow.destination, &flow.destination))
 		return not_ours;
 	position = connection_position(&flow);
 	conn = position == NO_SLOT ? NULL : connection_at(position);
