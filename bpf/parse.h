@@ -58,7 +58,7 @@ static __always_inline enum outcome parse_ip4(struct xdp_md *ctx, struct packet 
 {
 	struct iphdr *ip = (void *)(pkt->eth + 1);
 	__u16 fragment;
-	__u8 ihl;
+	__u8 ihl, ours;
 
 	if ((void *)(ip + 1) > pkt->end)
 		return PASS_NOT_OURS;
@@ -67,8 +67,8 @@ static __always_inline enum outcome parse_ip4(struct xdp_md *ctx, struct packet 
 	addr_from_v4(&pkt->flow.destination, ip->daddr);
 	pkt->flow.protocol = ip->protocol;
 	pkt->vip_bit = addr_is_interesting(bits, &pkt->flow.destination);
-	if (!pkt->vip_bit && !addr_is_interesting(bits, &pkt->flow.source) &&
-	    ip->protocol != IPPROTO_ICMP)
+	ours = pkt->vip_bit || addr_is_interesting(bits, &pkt->flow.source);
+	if (!ours && ip->protocol != IPPROTO_ICMP)
 		return PASS_NOT_OURS;
 
 	ihl = *(__u8 *)ip & 0xf;
@@ -76,7 +76,7 @@ static __always_inline enum outcome parse_ip4(struct xdp_md *ctx, struct packet 
 	pkt->l3_length = bpf_ntohs(ip->tot_len);
 	if (ihl < 5 || *(__u8 *)ip >> 4 != 4 || pkt->l3_length < pkt->l4_offset ||
 	    !l3_is_whole(ctx, pkt))
-		return DROP_MALFORMED;
+		return ours ? DROP_MALFORMED : PASS_NOT_OURS;
 	fragment = bpf_ntohs(ip->frag_off);
 	if (fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) {
 		pkt->fragment = fragment & IP_FRAGMENT_OFFSET ? FRAGMENT_LATER : FRAGMENT_FIRST;
@@ -116,6 +116,10 @@ static __always_inline enum outcome walk_extension_headers(struct packet *pkt)
 			if (fragment & 0xfff9)
 				pkt->fragment = fragment & 0xfff8 ? FRAGMENT_LATER : FRAGMENT_FIRST;
 			pkt->fragment_id = *(__be32 *)(header + 4);
+			/* What follows in the first fragment is not to be seen in the others. */
+			if (pkt->fragment && header[0] != IPPROTO_TCP && header[0] != IPPROTO_UDP &&
+			    header[0] != IPPROTO_ICMPV6)
+				return PASS_EXTENSION_HEADER;
 		} else {
 			/* RFC 5095: type 0 routes are not followed, nor is any other. */
 			if (next == IPPROTO_ROUTING && header[3])
@@ -141,6 +145,7 @@ static __always_inline enum outcome parse_ip6(struct xdp_md *ctx, struct packet 
 {
 	struct ipv6hdr *ip = (void *)(pkt->eth + 1);
 	__u32 length;
+	__u8 ours;
 
 	if ((void *)(ip + 1) > pkt->end)
 		return PASS_NOT_OURS;
@@ -149,27 +154,30 @@ static __always_inline enum outcome parse_ip6(struct xdp_md *ctx, struct packet 
 	__builtin_memcpy(&pkt->flow.destination, &ip->daddr, sizeof(struct addr));
 	pkt->flow.protocol = ip->nexthdr;
 	pkt->vip_bit = addr_is_interesting(bits, &pkt->flow.destination);
-	if (!pkt->vip_bit && !addr_is_interesting(bits, &pkt->flow.source) &&
-	    ip->nexthdr != IPPROTO_ICMPV6)
+	ours = pkt->vip_bit || addr_is_interesting(bits, &pkt->flow.source);
+	if (!ours && ip->nexthdr != IPPROTO_ICMPV6)
 		return PASS_NOT_OURS;
 
 	length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	/* RFC 2675: a jumbogram's length is in an option. */
 	if (!ip->payload_len && ip->nexthdr == IPPROTO_HOPOPTS)
 		return PASS_EXTENSION_HEADER;
-	if (*(__u8 *)ip >> 4 != 6 || length > 0xffff)
-		return DROP_MALFORMED;
 	pkt->l3_length = length;
 	pkt->l4_offset = sizeof(*ip);
-	if (!l3_is_whole(ctx, pkt))
-		return DROP_MALFORMED;
+	if (*(__u8 *)ip >> 4 != 6 || length > 0xffff || !l3_is_whole(ctx, pkt))
+		return ours ? DROP_MALFORMED : PASS_NOT_OURS;
+	/* On the wire these are nobody's (RFC 4038 4.2); in our tables they are IPv4's. */
+	if (addr_is_v4(&pkt->flow.source) || addr_is_v4(&pkt->flow.destination))
+		return ours ? DROP_MARTIAN : PASS_NOT_OURS;
 	if (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ||
 	    ip->nexthdr == IPPROTO_ICMPV6)
 		return CONTINUE;
 	return walk_extension_headers(pkt);
 }
 
-/* RFC 9293 3.1. No stack sends two of SYN, FIN and RST, nor a segment without any. */
+/* RFC 9293 3.1. No stack sends two of SYN, FIN and RST, nor a segment without any of
+ * the four, nor a FIN that acknowledges nothing.
+ */
 static __always_inline enum outcome parse_tcp(struct packet *pkt, struct cursor *cur)
 {
 	struct tcphdr *tcp = pull(cur, sizeof(*tcp));
@@ -185,7 +193,8 @@ static __always_inline enum outcome parse_tcp(struct packet *pkt, struct cursor 
 		       flags & 1 ? SEGMENT_FIN :
 				   SEGMENT_ACK;
 	pkt->new_allowed = flags == 2;
-	pkt->odd_flags = !flags || (flags & 6) == 6 || (flags & 3) == 3 || (flags & 5) == 5;
+	pkt->odd_flags =
+		!flags || flags == 1 || (flags & 6) == 6 || (flags & 3) == 3 || (flags & 5) == 5;
 	pkt->tcp = tcp;
 	pkt->flow.source_port = tcp->source;
 	pkt->flow.destination_port = tcp->dest;
@@ -204,6 +213,7 @@ static __always_inline enum outcome parse_udp(struct packet *pkt, struct cursor 
 	if (length < sizeof(*udp) || (!pkt->fragment && pkt->l4_offset + length > pkt->l3_length))
 		return DROP_MALFORMED;
 	pkt->udp = udp;
+	pkt->segment = SEGMENT_ACK;
 	pkt->new_allowed = 1;
 	pkt->flow.source_port = udp->source;
 	pkt->flow.destination_port = udp->dest;
@@ -267,7 +277,7 @@ static __always_inline enum outcome parse_l4(struct packet *pkt)
 		if (pkt->fragment)
 			return pkt->vip_bit ? PASS_ICMP : PASS_NOT_OURS;
 		pkt->icmp = pull(&cur, 8);
-		return pkt->icmp ? CONTINUE : PASS_ICMP;
+		return pkt->icmp ? CONTINUE : pkt->vip_bit ? PASS_ICMP : PASS_NOT_OURS;
 	} else {
 		return PASS_PROTOCOL;
 	}
