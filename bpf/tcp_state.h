@@ -92,16 +92,18 @@ static __always_inline void connection_touch(struct connection *conn, __u64 life
 					     enum direction direction, __u8 segment, __u32 tick)
 {
 	__u8 state = life_state(life), next = state_after(state, direction, segment);
-	__u8 flags = life_flags(life) & ~CONNECTION_ACTIVE;
+	__u8 flags = life_flags(life) | (direction == OUTPUT ? CONNECTION_TWO_WAY : 0);
 	__u32 expires = expires_of(next, tick), server = conn->real_server;
 	__u64 wanted;
 
-	if (next == state && (__s32)(expires - life_expires(life)) < TOUCH_TICKS)
+	/* The next note may come two TOUCH_TICKS later, from a reply: be in time for it. */
+	if (next == state && flags == life_flags(life) &&
+	    (__s32)(expires - life_expires(life)) < TOUCH_TICKS &&
+	    (__s32)(life_expires(life) - tick) > 2 * TOUCH_TICKS)
 		return;
+	flags &= ~CONNECTION_ACTIVE;
 	if (state_is_active(next))
 		flags |= CONNECTION_ACTIVE;
-	if (direction == OUTPUT)
-		flags |= CONNECTION_TWO_WAY;
 	wanted = life_of(expires, life >> LIFE_GENERATION_SHIFT, next, flags);
 	/* Where another processor was first, its packet is as good as ours. */
 	if (__sync_val_compare_and_swap(&conn->life, life, wanted) != life)
