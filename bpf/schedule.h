@@ -47,7 +47,8 @@ static __always_inline enum outcome stateless_reply(struct packet *pkt, enum out
 	const __u32 *id = nat_source(&pkt->flow.source, pkt->flow.source_port, pkt->flow.protocol);
 	const struct service *service;
 
-	if (!id)
+	/* A SYN begins a connection of the server's own: no answer. */
+	if (!id || (pkt->tcp && pkt->new_allowed))
 		return not_ours;
 	/* With the server's own address on it, it would help nobody. */
 	service = *id ? bpf_map_lookup_elem(&service_table, id) : NULL;
