@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
@@ -49,12 +48,6 @@ def test_a_throw_route_leads_to_the_next_table() -> None:
 def test_families_do_not_mix() -> None:
     assert chosen([route("::/0", 1)], "10.0.0.1") is None
     assert chosen([route("0.0.0.0/0", 1)], "2001:db8::1") is None
-
-
-@pytest.fixture(scope="module")
-def lan() -> Iterator[Lan]:
-    with Lan() as made:
-        yield made
 
 
 @pytest.mark.root
