@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -30,6 +31,19 @@ class Client:
         self._http = httpx.Client(transport=transport, base_url="http://vipd", timeout=_TIMEOUT)
 
     def __enter__(self) -> Self:
+        """Raises where nobody listens, or we may not ask: httpx would only tell in words."""
+        path = self._instance.socket
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+                probe.connect(str(path))
+        except PermissionError:
+            self._http.close()
+            raise EnvironmentProblem(f"{path}: only root may talk to the daemon; run this as root") from None
+        except OSError:
+            self._http.close()
+            raise NotRunningError(
+                f"vipd does not run for instance {self._instance.name!r} (nobody answers at {path})"
+            ) from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -78,12 +92,6 @@ class Client:
         path = self._instance.socket
         try:
             yield
-        except httpx.ConnectError as error:
-            if "Permission denied" in str(error):
-                raise EnvironmentProblem(f"{path}: only root may talk to the daemon; run this as root") from None
-            raise NotRunningError(
-                f"vipd does not run for instance {self._instance.name!r} (nobody answers at {path})"
-            ) from None
         except httpx.TimeoutException:
             raise DirectorError(f"the daemon does not answer in time at {path}") from None
         except httpx.HTTPError as error:
