@@ -40,8 +40,8 @@ PURPOSE: Final = {
     "Document.vips": "How VIPs are held; one that is not named here gets the defaults.",
     "Document.connections": "Size of the connection table, fixed while the data plane lives; about 218 bytes each.",
     "Document.timeouts": "When a connection is forgotten.",
-    "Document.secret_file": "16 bytes that key sh and mh; directors that share them choose alike. "
-    "Made at the first start where it is missing; by default in /var/lib/vipd/INSTANCE/secret.",
+    "Document.secret_file": "A file of 16 bytes that key sh and mh; directors that share it choose alike. "
+    "By default one of its own, made at the first start: /var/lib/vipd/INSTANCE/secret.",
     "Document.tunnel": "Outer sources of tunnelled packets.",
     "Service.listen": "VIP, port and transport; a range of ports, or `*` for all of them.",
     "Service.method": "How packets get to the servers; needed unless every server has its own.",
