@@ -1,7 +1,18 @@
-"""What should be in force, and the way there from what is. Pure: values in, values out."""
+"""Desired state, plan, slot tables: every decision about the data plane, made without touching it."""
 
-from vipd.control.desired import desired
-from vipd.control.environment import environment
-from vipd.control.plan import describe, plan
+from vipd.control.desired import Desired, Drain, desired, server_key
+from vipd.control.environment import environment, environment_warnings
+from vipd.control.plan import Step, describe, plan, policies
 
-__all__ = ["describe", "desired", "environment", "plan"]
+__all__ = [
+    "Desired",
+    "Drain",
+    "Step",
+    "describe",
+    "desired",
+    "environment",
+    "environment_warnings",
+    "plan",
+    "policies",
+    "server_key",
+]

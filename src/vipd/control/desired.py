@@ -1,11 +1,12 @@
-"""Configuration to the services that the data plane should hold. Pure."""
+"""From what the operator asks for to what the data plane is to hold. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,88 +15,173 @@ from vipd.control import maglev, wrr
 from vipd.model.director import Address, Director, Endpoint, Method, Network, RealServer, Scheduler, VirtualService
 from vipd.model.state import Egress, HeldServer, HeldService, ServerKey
 
-Drained = frozenset[tuple[str, Address, int | None]]
-"Service name, address and port of each server that is to get no new connections."
+Drain: TypeAlias = tuple[str, Address, int | None]
+"A service's name, a server's address, and its port or None for all of that address."
 
-SPREAD: Final[dict[int, Network]] = {4: IPv4Network("172.16.0.0/16"), 6: IPv6Network("100::/64")}
-"Outer sources of tunnels where the configuration names none; 100::/64 discards (RFC 6666)."
-_SPREAD_BITS: Final = 32
+TUNNEL_SOURCE_V4: Final = IPv4Network("172.16.0.0/16")
+TUNNEL_SOURCE_V6: Final = IPv6Network("100::/64")
+SPREAD_BITS: Final = 32
 
-_FALLBACK_PRIMES: Final = (1_009, 4_093, 16_381, 65_521)
-_FALLBACK_SHARE: Final = 20
-"Slots a server, at least, in the table of packets that no connection is known of."
+SMALLEST_FALLBACK: Final = 251
+FALLBACK_EACH: Final = 16
+
+
+def fallback_slots(servers: int, most: int) -> int:
+    """How large the table for packets of unknown connections is: a prime, 16 slots a server or more.
+
+    It serves only while the connection table is full, so that shares within some 6 % will
+    do; every slot more costs time in each change and four bytes in the kernel.
+    """
+    return min(maglev_prime(max(SMALLEST_FALLBACK, FALLBACK_EACH * servers)), most)
+
+
+def maglev_prime(least: int) -> int:
+    while any(least % divisor == 0 for divisor in range(2, int(least**0.5) + 1)):
+        least += 1
+    return least
+
+
+def server_key(endpoint: Endpoint, server: RealServer) -> ServerKey:
+    """A port that says no more than the endpoint does is left out: both are the same server."""
+    same = endpoint.single_port and server.port == endpoint.first_port
+    return ServerKey(endpoint, server.address, None if same else server.port)
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """All that a service's part of the desired state depends on."""
+
+    service: VirtualService
+    egress: tuple[Egress, ...]
+    drained: frozenset[tuple[Address, int | None]]
+    secret: bytes
+
+
+class Desired:
+    """The desired state, remembered by service, so that a small change costs little.
+
+    What it returns depends on the arguments alone; what has not changed is the same object.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[_Input, tuple[HeldService, ...]]] = {}
+
+    def __call__(
+        self,
+        director: Director,
+        egress: Callable[[Address], Egress],
+        secret: bytes,
+        drained: frozenset[Drain] = frozenset(),
+    ) -> dict[Endpoint, HeldService]:
+        by_name: dict[str, set[tuple[Address, int | None]]] = {}
+        for name, address, port in drained:
+            by_name.setdefault(name, set()).add((address, port))
+        kept: dict[str, tuple[_Input, tuple[HeldService, ...]]] = {}
+        fresh: list[_Input] = []
+        for service in director.services:
+            reached = tuple([egress(server.address) for server in service.servers])
+            given = _Input(service, reached, frozenset(by_name.get(service.name, ())), secret)
+            last = self._last.get(service.name)
+            if last is not None and last[0] == given:
+                kept[service.name] = last
+            else:
+                fresh.append(given)
+        for given, held in zip(fresh, _services(fresh, secret), strict=True):
+            kept[given.service.name] = given, held
+        self._last = kept
+        return {each.endpoint: each for service in director.services for each in kept[service.name][1]}
 
 
 def desired(
-    director: Director, egress: Callable[[Address], Egress], secret: bytes, drained: Drained
-) -> tuple[HeldService, ...]:
-    """One service for each endpoint, servers in one order whatever the file's."""
-    return tuple(
-        _held(service, endpoint, egress, secret, drained)
-        for service in director.services
-        for endpoint in service.listen
+    director: Director,
+    egress: Callable[[Address], Egress],
+    secret: bytes,
+    drained: frozenset[Drain] = frozenset(),
+) -> dict[Endpoint, HeldService]:
+    """The whole desired state, without a memory."""
+    return Desired()(director, egress, secret, drained)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A service of the data plane before its tables are made."""
+
+    service: VirtualService
+    endpoint: Endpoint
+    servers: tuple[HeldServer, ...]
+    request: maglev.Request
+    slots: int
+    "Of the Maglev table."
+
+
+def _services(inputs: Sequence[_Input], secret: bytes) -> list[tuple[HeldService, ...]]:
+    """One service of the data plane for each endpoint; equal tables are one object."""
+    parts = [[_part(given, endpoint) for endpoint in given.service.listen] for given in inputs]
+    wanted: dict[int, dict[maglev.Request, bytes]] = {}
+    for part in chain.from_iterable(parts):
+        wanted.setdefault(part.slots, {})[part.request] = b""
+    for slots, of in wanted.items():
+        for request, table in zip(list(of), maglev.tables(list(of), slots, secret), strict=True):
+            of[request] = _bytes(table)
+    return [tuple([_held(part, wanted[part.slots][part.request]) for part in each]) for each in parts]
+
+
+def _part(given: _Input, endpoint: Endpoint) -> _Part:
+    service = given.service
+    servers = sorted(
+        [
+            _server(endpoint, server, egress, given.drained)
+            for server, egress in zip(service.servers, given.egress, strict=True)
+        ],
+        key=_canonical,
+    )
+    identity = maglev.identities([(each.key.address, each.key.port or 0) for each in servers])
+    weights = tuple([each.weight for each in servers])
+    whole = service.scheduler in (Scheduler.SH, Scheduler.MH)
+    slots = service.maglev_slots if whole else fallback_slots(sum(map(bool, weights)), service.maglev_slots)
+    return _Part(service, endpoint, tuple(servers), maglev.Request(identity, weights), slots)
+
+
+def _held(part: _Part, table: bytes) -> HeldService:
+    service, weights = part.service, part.request.weights
+    match service.scheduler:
+        case Scheduler.SH | Scheduler.MH:
+            slots = table
+        case Scheduler.WRR:
+            slots = _bytes(wrr.sequence(weights))
+        case _:
+            slots = _bytes(np.flatnonzero(np.asarray(weights, np.int64)))
+    return HeldService(
+        part.endpoint, service.scheduler, service.clamp_mss, service.hash_port, part.servers, slots, table
     )
 
 
-def _held(
-    service: VirtualService, endpoint: Endpoint, egress: Callable[[Address], Egress], secret: bytes, drained: Drained
-) -> HeldService:
-    servers = tuple(
-        sorted(
-            (_server(server, endpoint, service.name, egress, drained) for server in service.servers),
-            key=lambda server: (server.key.address.version, server.key.address.packed, server.key.port or 0),
-        )
-    )
-    identities = tuple((server.key.address, server.key.port or 0) for server in servers)
-    weights = tuple(server.weight for server in servers)
-    slots, fallback = _regions(service.scheduler, identities, weights, service.maglev_slots, secret)
-    return HeldService(endpoint, service.scheduler, service.clamp_mss, service.hash_port, servers, slots, fallback)
+def _canonical(server: HeldServer) -> tuple[int, int, int]:
+    key = server.key
+    return key.address.version, int(key.address), key.port or 0
 
 
 def _server(
-    server: RealServer, endpoint: Endpoint, name: str, egress: Callable[[Address], Egress], drained: Drained
+    endpoint: Endpoint, server: RealServer, egress: Egress, drained: frozenset[tuple[Address, int | None]]
 ) -> HeldServer:
-    local = egress(server.address) is Egress.LOCAL
-    source, bits = _tunnel_source(server) if server.method is Method.TUN and not local else (None, 0)
-    return HeldServer(
-        ServerKey(endpoint, server.address, server.port),
-        server.method,
-        local,
-        0 if (name, server.address, server.port) in drained else server.weight,
-        source,
-        bits,
-    )
+    key = server_key(endpoint, server)
+    local = egress is Egress.LOCAL
+    weight = 0 if drained and is_drained(key, drained) else server.weight
+    source, bits = (None, 0) if local or server.method is not Method.TUN else tunnel_source(server)
+    return HeldServer(key, server.method, local, weight, source, bits)
 
 
-def _tunnel_source(server: RealServer) -> tuple[Address, int]:
-    network = server.tunnel_source or SPREAD[server.address.version]
-    return ip_address(network.network_address), min(network.max_prefixlen - network.prefixlen, _SPREAD_BITS)
+def is_drained(key: ServerKey, drained: frozenset[tuple[Address, int | None]]) -> bool:
+    port = key.endpoint.first_port if key.port is None and key.endpoint.single_port else key.port
+    return any(key.address == address and wanted in (None, port) for address, wanted in drained)
 
 
-@lru_cache(maxsize=32_768)
-def _regions(
-    scheduler: Scheduler,
-    identities: tuple[tuple[Address, int], ...],
-    weights: tuple[int, ...],
-    maglev_slots: int,
-    secret: bytes,
-) -> tuple[bytes, bytes]:
-    """The scheduler's region and the fallback. Kept: a reload changes few services."""
-    hashes = maglev.keyed(maglev.identities(identities), secret)
-    if scheduler is Scheduler.MH:
-        table = _bytes(maglev.table(hashes, weights, maglev_slots))
-        return table, table
-    fallback = _bytes(maglev.table(hashes, weights, fallback_slots(len(identities))))
-    if scheduler is Scheduler.SH:
-        return fallback, fallback
-    cycle = wrr.weighted_round_robin if scheduler is Scheduler.WRR else wrr.round_robin
-    return _bytes(cycle(weights)), fallback
+def tunnel_source(server: RealServer) -> tuple[Address, int]:
+    """The outer source of a tunnel and how many of its low bits are spread over the flows."""
+    default: Network = TUNNEL_SOURCE_V4 if isinstance(server.address, IPv4Address) else TUNNEL_SOURCE_V6
+    network = server.tunnel_source or default
+    return network.network_address, min(network.max_prefixlen - network.prefixlen, SPREAD_BITS)
 
 
-def fallback_slots(servers: int) -> int:
-    """A prime of at least 20 slots a server."""
-    return next((prime for prime in _FALLBACK_PRIMES if prime >= servers * _FALLBACK_SHARE), _FALLBACK_PRIMES[-1])
-
-
-def _bytes(indices: NDArray[np.uint32]) -> bytes:
-    return indices.astype("<u4").tobytes()
+def _bytes(table: NDArray[np.unsignedinteger[Any]] | NDArray[np.signedinteger[Any]]) -> bytes:
+    return table.astype("<u4", copy=False).tobytes()

@@ -1,4 +1,4 @@
-"""What a configuration asks of the machine that the machine cannot do. Pure."""
+"""What a configuration asks for that this machine's network cannot give. Pure."""
 
 from __future__ import annotations
 
@@ -8,36 +8,51 @@ from vipd.errors import Problem
 from vipd.model.director import Address, Director, Method, RealServer, VirtualService
 from vipd.model.state import Egress
 
-_WAY: dict[Egress, str] = {
-    Egress.ROUTED: "behind a router",
-    Egress.POINT_TO_POINT: "behind a link without MAC addresses",
-    Egress.UNREACHABLE: "not reachable from here",
-}
-
 
 def environment(director: Director, egress: Callable[[Address], Egress]) -> tuple[Problem, ...]:
-    """Every server whose method its path cannot carry; paths are those of the YAML document."""
+    """Reasons to refuse the configuration here; paths are those of the document."""
     return tuple(
-        problem
-        for service in director.services
-        for number, server in enumerate(service.servers)
-        for problem in _of_server(service, server, f"services.{service.name}.servers[{number}]", egress(server.address))
+        Problem(path, told)
+        for path, service, server in _servers(director)
+        if (told := _refusal(service, server, egress(server.address)))
     )
 
 
-def _of_server(service: VirtualService, server: RealServer, path: str, way: Egress) -> Iterator[Problem]:
-    if way is Egress.LOCAL:
-        if server.port is not None and any(
-            (endpoint.first_port, endpoint.last_port) != (server.port, server.port) for endpoint in service.listen
-        ):
-            yield Problem(
-                path,
-                f"{server.address} is the director itself, whose packets are not rewritten, "
-                f"so port {server.port} cannot stand for the service's; leave the port out",
+def environment_warnings(director: Director, egress: Callable[[Address], Egress]) -> tuple[Problem, ...]:
+    """What works as soon as the network does: servers without a route for now."""
+    return tuple(
+        Problem(path, f"no route to {server.address} now; its packets are dropped until there is one")
+        for path, _, server in _servers(director)
+        if egress(server.address) is Egress.UNREACHABLE
+    )
+
+
+def _servers(director: Director) -> Iterator[tuple[str, VirtualService, RealServer]]:
+    for service in director.services:
+        for index, server in enumerate(service.servers):
+            yield f"services.{service.name}.servers[{index}]", service, server
+
+
+def _refusal(service: VirtualService, server: RealServer, egress: Egress) -> str:
+    if egress is Egress.LOCAL:
+        return _local(service, server)
+    if server.method is not Method.DR or egress in (Egress.ON_LINK, Egress.UNREACHABLE):
+        return ""
+    place = "behind a router" if egress is Egress.ROUTED else "behind a device without Ethernet addresses"
+    return (
+        f"{server.address} is {place}; dr needs a server on a directly connected Ethernet segment, "
+        "here nat and tun would work"
+    )
+
+
+def _local(service: VirtualService, server: RealServer) -> str:
+    """The kernel delivers the packet as it is, so that the port cannot change."""
+    for endpoint in service.listen:
+        if endpoint.vip.version != server.address.version:
+            return f"{server.address} is this machine itself and {endpoint.vip} of another family; leave it out here"
+        if server.port is not None and (not endpoint.single_port or endpoint.first_port != server.port):
+            return (
+                f"{server.address} is this machine itself, where a packet keeps its port, but {server.port} is not "
+                f"the port of {endpoint}; leave port out"
             )
-    elif server.method is Method.DR and way is not Egress.ON_LINK:
-        yield Problem(
-            path,
-            f"{server.address} is {_WAY[way]}, and dr needs its MAC address on a directly connected "
-            "Ethernet segment; nat and tun would work",
-        )
+    return ""

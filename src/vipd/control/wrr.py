@@ -1,32 +1,43 @@
-"""Slots for rr and wrr: each server as often as its weight says, evenly interleaved. Pure."""
+"""Weighted round robin as a sequence of turns, evenly interleaved. Pure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST: Final = 16_384
-"Slots of a cycle; weights with a longer one are rounded, each share to within 1 %."
+SHORT: Final = 4096
+"A cycle up to this length is exact, a longer one is rounded to it or to `EACH` turns a server."
+EACH: Final = 64
 
 
-def round_robin(weights: Sequence[int]) -> NDArray[np.uint32]:
-    """Indices of the servers that have any weight, once each."""
-    return np.flatnonzero(np.asarray(weights, np.int64)).astype(np.uint32)
+def sequence(weights: Sequence[int]) -> NDArray[np.uint32]:
+    """One cycle: indices of `weights`, each as often as its weight over the common divisor.
 
-
-def weighted_round_robin(weights: Sequence[int]) -> NDArray[np.uint32]:
-    """One cycle of indices. A server of weight w of W in all comes every W/w slots."""
-    exact = np.asarray(weights, np.int64)
-    if not exact.any():
+    The k-th of a server's t turns stands at (2k + 1) / 2t of the cycle, so that turns of one
+    server are as far apart as can be. Every weight above 0 has a turn at least.
+    """
+    weight = np.asarray(weights, np.int64)
+    who = np.flatnonzero(weight)
+    if not len(who):
         return np.empty(0, np.uint32)
-    counts = exact // math.gcd(*exact.tolist())
-    if counts.sum() > LONGEST:
-        counts = np.where(exact > 0, np.maximum(1, np.rint(exact * (LONGEST / exact.sum())).astype(np.int64)), 0)
-    servers = np.repeat(np.arange(len(counts)), counts)
-    turn = np.arange(len(servers)) - np.repeat(np.cumsum(counts) - counts, counts)
-    due = (turn + 0.5) / counts[servers]
-    return servers[np.lexsort((servers, due))].astype(np.uint32)
+    turns = weight[who] // np.gcd.reduce(weight[who])
+    longest = max(SHORT, EACH * len(who))
+    if turns.sum() > longest:
+        turns = _rounded(turns, longest)
+    row = np.repeat(np.arange(len(who)), turns)
+    turn = np.arange(len(row)) - np.repeat(np.cumsum(turns) - turns, turns)
+    where = (2 * turn + 1) / (2 * turns[row])
+    return who[row[np.argsort(where, kind="stable")]].astype(np.uint32)
+
+
+def _rounded(turns: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """In proportion, at least one each; what rounding leaves goes to the largest remainders."""
+    exact = turns * (total / turns.sum())
+    whole: NDArray[np.int64] = np.maximum(exact.astype(np.int64), 1)
+    missing = total - int(whole.sum())
+    if missing > 0:
+        whole[np.argsort(whole - exact, kind="stable")[:missing]] += 1
+    return whole

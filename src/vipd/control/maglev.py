@@ -1,0 +1,261 @@
+"""Maglev's lookup table (Eisenbud et al., NSDI 2016, section 3.4), weighted and keyed. Pure.
+
+The servers take turns; in his turn a server takes the first slot of his own permutation that
+is still free. The heaviest has a turn in every round, others in proportion to their weight.
+Whose turn comes first within a round, and every permutation, follow from a keyed hash of the
+server's address and port alone: the order of a list never matters, and nobody who lacks the
+key can aim at a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vipd.control.siphash import siphash
+from vipd.model.director import Address
+
+Integers = NDArray[np.int64]
+Index = NDArray[np.uint32]
+
+IDENTITY: Final = 18
+"Bytes that name a server."
+
+_V4_PREFIX: Final = 0xFFFF
+_BATCH: Final = 256
+_ORDER: Final = 0
+_OFFSET: Final = 1
+_SKIP: Final = 2
+
+_STEP: Final = 0.5
+"How much of what is free is shared out between two looks ahead."
+_AHEAD: Final = 1.3
+"Times the free slots that a row's turns need: others take some meanwhile."
+_TAIL: Final = 2
+"With less than this times the table's size to sort, the last free slots are sorted per server."
+
+
+def identities(servers: Sequence[tuple[Address, int]]) -> bytes:
+    """18 bytes for each server: the address, IPv4 as ::ffff:a.b.c.d, and the port."""
+    return b"".join(
+        [
+            (_V4_PREFIX << 32 | int(address) if address.version == 4 else int(address)).to_bytes(16, "big")
+            + port.to_bytes(2, "big")
+            for address, port in servers
+        ]
+    )
+
+
+def keyed(identity: NDArray[np.uint8], secret: bytes) -> NDArray[np.uint64]:
+    """Three hashes for each server: whose turn comes first, where he begins, how far he steps."""
+    purposes = np.array([_ORDER, _OFFSET, _SKIP], np.uint8)
+    messages = np.empty((len(identity), 3, IDENTITY + 1), np.uint8)
+    messages[:, :, :IDENTITY] = identity[:, None, :]
+    messages[:, :, IDENTITY] = purposes
+    return siphash(secret, messages.reshape(-1, IDENTITY + 1)).reshape(-1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Servers, as `identities` has them, and their weights, for one table."""
+
+    identity: bytes
+    weights: tuple[int, ...]
+
+
+def table(servers: Sequence[tuple[Address, int]], weights: Sequence[int], slots: int, secret: bytes) -> Index:
+    """For each slot the index of its server; `slots` is a prime. Weight 0 gets none."""
+    return tables([Request(identities(servers), tuple(weights))], slots, secret)[0]
+
+
+def tables(requests: Sequence[Request], slots: int, secret: bytes) -> list[Index]:
+    """Many tables of one size: much faster than one by one if they are small."""
+    result = []
+    for start in range(0, len(requests), _BATCH):
+        result += _tables(requests[start : start + _BATCH], slots, secret)
+    return result
+
+
+def _tables(requests: Sequence[Request], slots: int, secret: bytes) -> list[Index]:
+    sizes = [len(request.weights) for request in requests]
+    weight = np.array([weight for request in requests for weight in request.weights], np.int64)
+    number = np.repeat(np.arange(len(requests)), sizes)
+    index = np.arange(len(weight)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    identity = np.frombuffer(b"".join([request.identity for request in requests]), np.uint8)
+    hashes = keyed(identity.reshape(-1, IDENTITY), secret)
+    taking = np.flatnonzero(weight)
+    rows = taking[np.lexsort((hashes[taking, _ORDER], number[taking]))]
+    offset = (hashes[rows, _OFFSET] % np.uint64(slots)).astype(np.int64)
+    skip = (hashes[rows, _SKIP] % np.uint64(slots - 1)).astype(np.int64) + 1
+    filled = fill(number[rows], offset, skip, weight[rows], slots, len(requests))
+    with_servers = set(number[rows].tolist())
+    indices = index[rows].astype(np.uint32)
+    return [
+        indices[filled[one * slots : (one + 1) * slots]] if one in with_servers else np.empty(0, np.uint32)
+        for one in range(len(requests))
+    ]
+
+
+def fill(number: Integers, offset: Integers, skip: Integers, weight: Integers, slots: int, count: int) -> Integers:
+    """The row that each slot of each table goes to; rows stand by table and take turns in their order."""
+    return _Filling(number, offset, skip, weight, slots, count).run()
+
+
+class _Filling:
+    """Share out some slots, turn by turn; look ahead for everybody; repeat.
+
+    Most of a permutation's slots are taken when the table is nearly full, so the looking
+    ahead, which skips them, is done for all rows at once, by array.
+    """
+
+    def __init__(
+        self, number: Integers, offset: Integers, skip: Integers, weight: Integers, slots: int, count: int
+    ) -> None:
+        self.number, self.offset, self.skip, self.weight, self.slots = number, offset, skip, weight, slots
+        heaviest = np.zeros(count, np.int64)
+        np.maximum.at(heaviest, number, weight)
+        self.heaviest = heaviest[number]
+        self.rows = np.bincount(number, minlength=count)
+        self.rate = np.bincount(number, weights=weight / self.heaviest, minlength=count)
+        self.round = np.zeros(count, np.int64)
+        self.had = np.zeros(len(number), np.int64)
+        self.left = np.where(self.rows > 0, slots, 0)
+        self.free = bytearray(b"\1") * (slots * count)
+        self.seen = np.zeros(len(number), np.int64)
+        "How many places of each permutation have been looked at."
+        self.ahead: list[list[int]] = [[] for _ in number]
+        "Slots of each permutation that were free when looked at, in its order."
+        self.cursor = [iter(each) for each in self.ahead]
+        self.table = np.zeros(slots * count, np.int64)
+
+    def run(self) -> Integers:
+        while self.left.any():
+            ending = np.minimum(self.rows, self.left) * self.left <= _TAIL * self.slots
+            rate = np.maximum(self.rate, 1e-9)
+            rounds = np.where(
+                ending, np.ceil((self.left + self.rows) / rate) + 1, np.maximum(1, _STEP * self.left / rate)
+            )
+            turns = self._turns(np.where(self.left > 0, rounds, 0).astype(np.int64))
+            last = ending[self.number[turns]]
+            self._look_ahead(turns[~last])
+            self._look_to_the_end(np.unique(turns[last]), ending)
+            self._share_out(turns)
+        return self.table
+
+    def _turns(self, rounds: Integers) -> Integers:
+        """The rows whose turn it is, in order, up to the end of so many further rounds.
+
+        The k-th turn (from 0) of weight w comes in round ceil((2k + 1) W / 2w) - 1.
+        """
+        self.round += rounds
+        w, most = self.weight, self.heaviest
+        until = np.maximum((2 * self.round[self.number] * w + most) // (2 * most), self.had)
+        more = until - self.had
+        row = np.repeat(np.arange(len(w)), more)
+        turn = np.arange(len(row)) - np.repeat(np.cumsum(more) - until, more)
+        self.had = until
+        mine, number = w[row], self.number[row]
+        when = ((2 * turn + 1) * most[row] + 2 * mine - 1) // (2 * mine)
+        row = row[np.lexsort((when * len(w) + row, number))]
+        number = self.number[row]
+        each = np.bincount(number, minlength=len(self.left))
+        nth = np.arange(len(row)) - (np.cumsum(each) - each)[number]
+        return row[nth < self.left[number]]
+
+    def _look_ahead(self, turns: Integers) -> None:
+        """About as many further slots for each row as its turns will need."""
+        if not len(turns):
+            return
+        share = self.slots / np.maximum(self.left, 1)[self.number]
+        mine = np.bincount(turns, minlength=len(share))
+        depth = np.where(mine > 0, (mine * _AHEAD + 1) * share, 0).astype(np.int64)
+        np.minimum(depth, self.slots - self.seen, out=depth)
+        row = np.repeat(np.arange(len(depth)), depth)
+        place = np.arange(len(row)) + np.repeat(self.seen - np.cumsum(depth) + depth, depth)
+        slots = self._modulo(self.offset[row] + self.skip[row] * place)
+        slots += self.number[row] * self.slots
+        still = np.frombuffer(self.free, np.bool_)[slots]
+        self.seen += depth
+        found = slots[still].tolist()
+        start = 0
+        for ahead, end in zip(
+            self.ahead, np.cumsum(np.bincount(row[still], minlength=len(depth))).tolist(), strict=True
+        ):
+            if end > start:
+                ahead.extend(found[start:end])
+            start = end
+
+    def _look_to_the_end(self, rows: Integers, ending: NDArray[np.bool_]) -> None:
+        """All that is free, in the order of each of the rows' permutations."""
+        if not len(rows):
+            return
+        free = np.flatnonzero(np.frombuffer(self.free, np.bool_))
+        free = free[ending[free // self.slots]]
+        each = np.bincount(free // self.slots, minlength=len(ending))
+        number = self.number[rows]
+        size = each[number]
+        row = np.repeat(rows, size)
+        nth = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
+        slot = free[np.repeat((np.cumsum(each) - each)[number], size) + nth] % self.slots
+        place = self._modulo((slot - self.offset[row]) % self.slots * np.repeat(self._inverse(self.skip[rows]), size))
+        place += row * self.slots
+        place.sort()
+        slot = (
+            self._modulo(self.offset[row] + self.skip[row] * (place - row * self.slots)) + self.number[row] * self.slots
+        )
+        slots, start = slot.tolist(), 0
+        for one, end in zip(rows.tolist(), np.cumsum(size).tolist(), strict=True):
+            self.cursor[one] = iter(slots[start:end])
+            start = end
+
+    def _share_out(self, turns: Integers) -> None:
+        free, cursor = self.free, self.cursor
+        taken: list[int] = []
+        take = taken.append
+        for row in turns.tolist():
+            for slot in cursor[row]:
+                if free[slot]:
+                    free[slot] = 0
+                    take(slot)
+                    break
+            else:
+                take(self._beyond(row))
+        self.table[taken] = turns
+        self.left -= np.bincount(self.number[turns], minlength=len(self.left))
+
+    def _beyond(self, row: int) -> int:
+        """The next free slot behind everything looked at, for a row that has used it up."""
+        free, slots, step, seen = self.free, self.slots, int(self.skip[row]), int(self.seen[row])
+        base = int(self.number[row]) * slots
+        slot = (int(self.offset[row]) + step * seen) % slots
+        while not free[base + slot]:
+            slot += step
+            seen += 1
+            if slot >= slots:
+                slot -= slots
+        free[base + slot] = 0
+        self.seen[row] = seen + 1
+        self.ahead[row].clear()
+        self.cursor[row] = iter(self.ahead[row])
+        return base + slot
+
+    def _modulo(self, values: Integers) -> Integers:
+        """`values % slots`; numpy divides by a scalar much faster than it takes a remainder."""
+        whole = values // self.slots
+        whole *= self.slots
+        values -= whole
+        return values
+
+    def _inverse(self, values: Integers) -> Integers:
+        """Of each value modulo the prime, by Fermat's little theorem."""
+        result, power, exponent = np.ones_like(values), values, self.slots - 2
+        while exponent:
+            if exponent & 1:
+                result = result * power % self.slots
+            power = power * power % self.slots
+            exponent >>= 1
+        return result
