@@ -24,6 +24,9 @@ from vipd.model.director import Method
 
 DIRECTORY: Final = Path("/run/vipd-lab")
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,17}")
+_KEEPING: Final = tuple(
+    Path(root, name) for name in ("vipd", "vipd-real-server") for root in ("/run", "/sys/fs/bpf", "/var/lib")
+)
 _STATE: Final = "lab.json"
 VIPD: Final = (sys.executable, "-m", "vipd.cli.main")
 _HURRY: Final = 60.0
@@ -107,9 +110,16 @@ class Lab:
 
     def _take_traffic_for_the_vip(self) -> None:
         vips = [part for family in FAMILIES for part in ("--vip", str(self.topology.vip_address(family)))]
-        for host in self.topology.servers:
-            arguments = ["real-server", "up", *vips, "--method", self.topology.method.value, "--via", "loopback"]
-            self.run(host.name, *VIPD, *arguments, "--instance", instance_of(self.name, host.name))
+        arguments = ["real-server", "up", *vips, "--method", self.topology.method.value, "--via", "loopback"]
+        # Written down like all that runs: where we are killed, `down` ends them before it undoes them.
+        setting_up = [
+            self.start(
+                host.name, *VIPD, *arguments, "--instance", instance_of(self.name, host.name), name=f"{host.name}-up"
+            )
+            for host in self.topology.servers
+        ]
+        for each in setting_up:
+            process.finish(each, _HURRY)
 
     def _remember(self, complete: bool) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -134,12 +144,12 @@ def down(name: str) -> bool:
     if not directory.exists() and not namespaces_of(name):
         return False
     with shielded():
-        hosts = {each: each.rpartition("-")[2] for each in namespaces_of(name)}
-        for where, host in hosts.items():
-            _vipd_down(name, where, host)
         process.stop(process.recorded(directory))
+        for each in namespaces_of(name):
+            _vipd_down(name, each, each.rpartition("-")[2])
         demolish(name)
-        shutil.rmtree(directory, ignore_errors=True)
+        for left in (directory, *_kept(name)):  # of namespaces that somebody else has removed
+            shutil.rmtree(left, ignore_errors=True)
         if DIRECTORY.is_dir() and not any(DIRECTORY.iterdir()):
             DIRECTORY.rmdir()
     return True
@@ -148,10 +158,18 @@ def down(name: str) -> bool:
 def _vipd_down(lab: str, where: str, host: str) -> None:
     """What vipd keeps outside of the namespace, under its instance's name, does not go with it."""
     instance = instance_of(lab, host)
-    if any(Path(root, instance).exists() for root in ("/run/vipd", "/sys/fs/bpf/vipd", "/var/lib/vipd")):
-        carry_out(entering(where, [*VIPD, "--instance", instance, "down"]), True, _HURRY)
-    if Path("/run/vipd-real-server", instance).exists():
+    kept = {path.parent.name for path in _kept(lab) if path.name == instance}
+    if "vipd-real-server" in kept:
         carry_out(entering(where, [*VIPD, "real-server", "down", "--instance", instance]), True, _HURRY)
+    if "vipd" in kept:
+        carry_out(entering(where, [*VIPD, "--instance", instance, "down"]), True, _HURRY)
+
+
+def _kept(lab: str) -> Iterator[Path]:
+    """Directories of vipd's instances in the lab; host names have no hyphen."""
+    for root in _KEEPING:
+        if root.is_dir():
+            yield from (path for path in root.iterdir() if path.name.rpartition("-")[0] == f"lab-{lab}")
 
 
 def _state_of(name: str) -> dict[str, Any] | None:

@@ -115,8 +115,18 @@ def stop(processes: Iterable[Process], patience: float = _PATIENCE, number: sign
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                 _ended(descriptor, patience)
         with contextlib.suppress(ChildProcessError):  # another program's child
-            os.waitpid(process.pid, 0)
+            os.waitpid(process.pid, os.WNOHANG)
         process.record.unlink(missing_ok=True)
+
+
+def finish(process: Process, patience: float) -> None:
+    """Wait for a child of ours to end by itself, and well."""
+    wait_until(lambda: not is_alive(process), f"{' '.join(process.command)} to end", patience)
+    _, status = os.waitpid(process.pid, 0)
+    process.record.unlink()
+    if status:
+        said = process.log.read_text(errors="replace").strip()
+        raise DirectorError(f"{' '.join(process.command)} failed ({os.waitstatus_to_exitcode(status)}): {said}")
 
 
 def send(process: Process, number: signal.Signals) -> None:

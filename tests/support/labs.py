@@ -1,0 +1,157 @@
+"""Labs for tests: unique names, a running director, traffic, and the books that must balance at the end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from vipd.lab import namespace
+from vipd.lab.client import Plan, Result
+from vipd.lab.director import Director
+from vipd.lab.lab import Lab, lab_of
+from vipd.lab.network import namespaces_of
+from vipd.lab.process import wait_until
+from vipd.lab.tap import Capture
+from vipd.lab.topology import Topology
+from vipd.lab.traffic import Loading, asking, load, loading
+from vipd.model.director import Transport
+
+_numbers: Final = itertools.count()
+_PLACES: Final = ("/run/vipd-lab", "/run/vipd", "/run/vipd-real-server", "/var/lib/vipd", "/sys/fs/bpf/vipd*")
+_TO_SERVERS: Final = ("forward_dr", "forward_nat", "forward_tun", "route_nat", "route_tun", "pass_local_server")
+_FROM_SERVERS: Final = ("forward_nat_reply", "route_nat_reply")
+_PATIENCE: Final = 30.0
+
+
+def unique_name() -> str:
+    return f"t{os.getpid()}-{next(_numbers)}"
+
+
+def traces(name: str) -> list[str]:
+    """Everything on this machine that belongs to the lab of that name."""
+    found = list(namespaces_of(name))
+    for place in _PLACES:
+        for directory in Path("/").glob(place.lstrip("/")):
+            found += [str(path) for path in directory.iterdir() if path.name == name or f"lab-{name}-" in path.name]
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = command.read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if f"vipd-{name}-".encode() in words or f"lab-{name}-".encode() in words:
+            found.append(words.replace(b"\0", b" ").decode())
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """At one quiet moment: frames that reached the director, and what it says became of them."""
+
+    received: int
+    outcomes: Mapping[str, int]
+    packets_in: int
+    packets_out: int
+
+
+class Site:
+    """A lab with its director running."""
+
+    def __init__(self, lab: Lab, director: Director, stack: ExitStack) -> None:
+        self.lab = lab
+        self.director = director
+        self._stack = stack
+        self._opening: Books | None = None
+
+    def start(self, *options: str) -> None:
+        """The books open once the director runs: what came before, no program has seen."""
+        self.director.start(*options)
+        if self._opening is None:
+            self._opening = self.books()
+
+    def status(self) -> dict[str, Any]:
+        return self.director.status()
+
+    def outcomes(self) -> dict[str, int]:
+        counted: dict[str, int] = self.status()["outcomes"]
+        return counted
+
+    def plan(self, transport: Transport, family: int, **changes: Any) -> Plan:
+        return asking(self.lab, transport, family, **changes)
+
+    def client(self, transport: Transport, family: int, **changes: Any) -> Result:
+        """Real requests from the client, to their end."""
+        return load(self.lab, self.plan(transport, family, **changes))
+
+    @contextmanager
+    def loading(self, transport: Transport, family: int, **changes: Any) -> Iterator[Loading]:
+        """Real requests for as long as the block lasts; `finish` gives the result."""
+        changes.setdefault("connections", None)
+        with loading(self.lab, self.plan(transport, family, **changes)) as under_way:
+            yield under_way
+
+    def capture(self, port: str, path: Path, *expression: str, direction: str = "inout") -> Capture:
+        """tcpdump at a port of the switch until `stop`; `in` is what the host sends."""
+        started = Capture(self.lab, port, path, *expression, direction=direction)
+        self._stack.callback(started.stop)
+        return started
+
+    def books(self) -> Books:
+        """Read in a moment in which nothing arrives."""
+        found: list[Books] = []
+
+        def is_quiet() -> bool:
+            before = self._received()
+            status = self.status()
+            found.append(_books(before, status))
+            return self._received() == before and _is_stable(found)
+
+        wait_until(is_quiet, "the director's interfaces to be quiet", _PATIENCE)
+        return found[-1]
+
+    def audit(self) -> None:
+        """Every packet in has one outcome; what the servers got, and gave, is what was forwarded."""
+        assert self._opening is not None, "the director never ran"
+        opening, closing = self._opening, self.books()
+        ended = {name: count - opening.outcomes.get(name, 0) for name, count in closing.outcomes.items()}
+        assert closing.received - opening.received == sum(ended.values()), ended
+        assert closing.packets_in - opening.packets_in == sum(ended[name] for name in _TO_SERVERS), ended
+        assert closing.packets_out - opening.packets_out == sum(ended[name] for name in _FROM_SERVERS), ended
+        assert ended["drop_internal"] == 0, ended
+
+    def _received(self) -> int:
+        """Frames that arrived at the director, as its interfaces count them."""
+        with namespace.netlink(self.lab.network.namespace(self.director.host.name)) as netlink:
+            links = [link for link in netlink.get_links() if link.get("ifname", "").startswith("eth")]
+        return sum(link.get("stats64")["rx_packets"] for link in links)
+
+
+def _is_stable(found: list[Books]) -> bool:
+    return len(found) > 1 and found[-1] == found[-2]
+
+
+def _books(received: int, status: dict[str, Any]) -> Books:
+    servers = [server for service in status["services"] for server in service["servers"]]
+    return Books(
+        received,
+        status["outcomes"],
+        sum(server["packets_in"] for server in servers),
+        sum(server["packets_out"] for server in servers),
+    )
+
+
+@contextmanager
+def site(topology: Topology, configuration: str | None = None, start: bool = True) -> Iterator[Site]:
+    """Goes away whatever happens; where the block succeeds, its books must balance."""
+    name = unique_name()
+    with lab_of(topology, name) as lab, ExitStack() as stack:
+        made = Site(lab, Director(lab, configuration), stack)
+        if start:
+            made.start()
+        yield made
+        made.audit()
+    assert traces(name) == []
