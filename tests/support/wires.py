@@ -51,6 +51,7 @@ _OWN: Final = "/proc/thread-self/ns/net"
 _PERMANENT: Final = 0x80
 _NODAD: Final = 0x02
 _UNREACHABLE: Final = 7
+_RTAX_MTU: Final = 2
 
 
 def server(family: int, number: int) -> str:
@@ -139,7 +140,8 @@ def _number(netlink: Any, wires: Wires) -> None:
     neighbours += [(inner, address, GATEWAY_MAC) for address in ("10.0.0.254", "2001:db8:1::fe")]
     for index, address, mac in neighbours:
         netlink.neigh("add", ifindex=index, dst=address, lladdr=mac, state=_PERMANENT)
-    narrow = {"metrics": {"mtu": 1400}}
+    # Routers take an MTU from a route only where it is locked.
+    narrow = {"metrics": {"lock": 1 << _RTAX_MTU, "mtu": 1400}}
     for destination, gateway, more in (
         ("0.0.0.0/0", "198.51.100.254", {}),
         ("::/0", "2001:db8:7::fe", {}),
