@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.support.entries import Planter
 from tests.support.planes import bpf_file_system, opened
-from tests.support.services import endpoint, server, service
+from tests.support.services import connection, endpoint, server, service
 from vipd.dataplane.memory import MemoryDataplane
 from vipd.dataplane.port import Dataplane, Matching, Port, PutService, RemoveService
 from vipd.errors import DataplaneError
-from vipd.model.director import Endpoint, Method, OnServerRemoved, Scheduler, Timeouts, Transport
+from vipd.model.director import Endpoint, Method, OnServerRemoved, Scheduler, Timeouts
 from vipd.model.outcome import EVENTS, OUTCOMES
 from vipd.model.state import Connection, Counters, HeldService
 
@@ -50,22 +50,6 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
 
 def put(held: HeldService, policy: OnServerRemoved = RESET) -> PutService:
     return PutService(held, policy)
-
-
-def connection(where: Endpoint, server_address: str, client: str = "198.51.100.7", **other: object) -> Connection:
-    known = Connection(
-        transport=where.transport,
-        client=ip_address(client),
-        client_port=40000,
-        vip=where.vip,
-        vip_port=where.first_port,
-        server=ip_address(server_address),
-        server_port=where.first_port,
-        state="established" if where.transport is Transport.TCP else "udp",
-        expires=60.0,
-        active=where.transport is Transport.TCP,
-    )
-    return replace(known, **other)  # type: ignore[arg-type]
 
 
 EVERYTHING = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from ctypes import CDLL, get_errno
 from os import strerror
@@ -42,24 +42,15 @@ def opened(
 
 def in_network_namespace(body: Callable[[], Result]) -> Result:
     """Runs in a thread with a network namespace of its own, which ends with it."""
-    results: list[Result] = []
-    errors: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            if CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
-                raise OSError(get_errno(), strerror(get_errno()))
-            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-            results.append(body())
-        except BaseException as error:  # told in the test's own thread
-            errors.append(error)
+    def run() -> Result:
+        if CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
+            raise OSError(get_errno(), strerror(get_errno()))
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return body()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
 
 
 def compiled(folder: Path, **edits: tuple[str, str]) -> Path:

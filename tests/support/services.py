@@ -1,13 +1,14 @@
-"""Services as the control plane hands them to a data plane, in one line each."""
+"""Services as the control plane hands them to a data plane, and connections, in one line each."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import numpy as np
 
 from vipd.model.director import Endpoint, Method, Scheduler, Transport
-from vipd.model.state import HeldServer, HeldService, ServerKey
+from vipd.model.state import Connection, HeldServer, HeldService, ServerKey
 
 
 def endpoint(vip: str = "192.0.2.10", first: int = 80, last: int | None = None, transport: str = "tcp") -> Endpoint:
@@ -40,3 +41,19 @@ def service(
         slots=np.array(usable, "<u4").tobytes(),
         fallback=np.resize(np.array(usable, "<u4"), fallback if usable else 0).tobytes(),
     )
+
+
+def connection(where: Endpoint, server_address: str, client: str = "198.51.100.7", **other: object) -> Connection:
+    known = Connection(
+        transport=where.transport,
+        client=ip_address(client),
+        client_port=40000,
+        vip=where.vip,
+        vip_port=where.first_port,
+        server=ip_address(server_address),
+        server_port=where.first_port,
+        state="established" if where.transport is Transport.TCP else "udp",
+        expires=60.0,
+        active=where.transport is Transport.TCP,
+    )
+    return replace(known, **other)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,10 @@ def attach(directory: Path, program: Program, ifindex: int, name: str) -> Attach
 
 
 def _create(program: Program, ifindex: int, name: str) -> tuple[int, Attachment]:
+    try:
+        socket.if_indextoname(ifindex)
+    except OSError as error:
+        raise EnvironmentProblem(f"{name}: there is no such interface here") from error
     reason = ""
     for flag, mode in _MODES.items():
         options = _LinkOpts(sz=16, flags=flag)
@@ -101,8 +106,6 @@ def _create(program: Program, ifindex: int, name: str) -> tuple[int, Attachment]
                 f"{name} has an XDP program of somebody else's ({_occupant(ifindex)}): take it off first "
                 f"(`ip link set dev {name} xdp off`, or `bpftool link detach`)"
             )
-        if -fd == errno.ENODEV:
-            raise EnvironmentProblem(f"{name}: there is no such interface here")
         if -fd not in _NOT_NATIVE:
             break
         reason = reason or os.strerror(-fd)

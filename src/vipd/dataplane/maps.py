@@ -75,6 +75,12 @@ def raw_btf(handle: int) -> bytes:
     return ctypes.string_at(data, size.value)
 
 
+def _one(result: int, step: str, key: bytes) -> None:
+    if result == -errno.ENOENT:
+        raise KeyError(key)
+    check(result, step)
+
+
 class Map:
     """An open map; owns its file descriptor."""
 
@@ -98,7 +104,7 @@ class Map:
     def lookup(self, key: bytes) -> bytes:
         """The value; KeyError where there is none."""
         value = ctypes.create_string_buffer(self.value_size)
-        self._each(lib().bpf_map_lookup_elem(self.fd, key, value), "read", key)
+        _one(lib().bpf_map_lookup_elem(self.fd, key, value), f"read map {self.name}", key)
         return value.raw
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
@@ -107,12 +113,7 @@ class Map:
         check(lib().bpf_map_update_elem(self.fd, key, value, flags), f"write map {self.name}")
 
     def delete(self, key: bytes) -> None:
-        self._each(lib().bpf_map_delete_elem(self.fd, key), "delete from", key)
-
-    def _each(self, result: int, verb: str, key: bytes) -> None:
-        if result == -errno.ENOENT:
-            raise KeyError(key)
-        check(result, f"{verb} map {self.name}")
+        _one(lib().bpf_map_delete_elem(self.fd, key), f"delete from map {self.name}", key)
 
     def keys(self) -> Iterator[bytes]:
         """Every key; entries that change meanwhile may be missed or told twice."""

@@ -21,7 +21,7 @@ class MemoryDataplane:
     services: dict[Endpoint, HeldService] = field(default_factory=dict)
     removed: set[ServerKey] = field(default_factory=set)
     known: list[Connection] = field(default_factory=list)
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default_factory=Timeouts)
     ports: tuple[Port, ...] = ()
     applied: list[Change] = field(default_factory=list)
     "Every change that was ever applied, in order."

@@ -16,7 +16,7 @@ import numpy as np
 
 from vipd.dataplane import _abi
 from vipd.dataplane.btf import Btf
-from vipd.dataplane.libbpf import possible_cpus, require_kernel
+from vipd.dataplane.libbpf import KernelRefusal, possible_cpus, require_kernel
 from vipd.dataplane.links import detach, exchange, links
 from vipd.dataplane.maps import Map, Shape, kernel_btf
 from vipd.dataplane.program import Object, Program, pin, unpinned
@@ -72,15 +72,28 @@ class Pins:
 def open_pins(directory: Path, secret: bytes, sizes: Sizes, built: Path = BUILT) -> Pins:
     """What is there, adopted; else made."""
     require_kernel()
-    require_bpffs(directory)
-    lock = _locked(directory)
+    if "." in directory.name:
+        raise DataplaneError(f"{directory}: the BPF file system allows no dot in a name; name the instance without")
+    try:
+        require_bpffs(directory)
+        lock = _locked(directory)
+        return _open_locked(directory, lock, secret, sizes, built)
+    except OSError as error:
+        raise KernelRefusal(f"open {directory}", error.errno or 0) from error
+
+
+def _open_locked(directory: Path, lock: int, secret: bytes, sizes: Sizes, built: Path) -> Pins:
     try:
         with Object(built) as candidate:
-            if (directory / _PROGRAM).exists():
-                return _adopt(directory, lock, candidate, secret, sizes)
-            # The program is pinned last: without it nothing was ever attached.
-            _unpin_all(directory)
-            return _create(directory, lock, candidate, secret, sizes)
+            try:
+                if (directory / _PROGRAM).exists():
+                    return _adopt(directory, lock, candidate, secret, sizes)
+                # The program is pinned last: without it nothing was ever attached.
+                _unpin_all(directory)
+                return _create(directory, lock, candidate, secret, sizes)
+            except BaseException:
+                candidate.discard()
+                raise
     except BaseException:
         os.close(lock)
         with contextlib.suppress(OSError):
@@ -89,11 +102,8 @@ def open_pins(directory: Path, secret: bytes, sizes: Sizes, built: Path = BUILT)
 
 
 def _locked(directory: Path) -> int:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise DataplaneError(f"make {directory}: {error.strerror}; a name may hold no dot there") from error
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -89,7 +89,7 @@ class Program:
     def close(self) -> None:
         if self._owned:
             os.close(self.fd)
-            self._owned = False
+            self.fd, self._owned = -1, False
 
     def _info(self, map_room: int = 0) -> tuple[_ProgramInfo, list[int]]:
         ids = (_U32 * map_room)()
@@ -179,8 +179,15 @@ class Object:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def discard(self) -> None:
+        """Close what was handed out too."""
+        for table in self.maps.values():
+            table.close()
+        for program in self.programs.values():
+            program.close()
+
     def close(self) -> None:
-        """Maps handed out stay open: they are duplicates."""
+        """Maps and programs handed out stay open: they are duplicates."""
         if self._handle:
             lib().bpf_object__close(self._handle)
             self._handle = 0
