@@ -113,5 +113,22 @@ def test_a_tunnel_is_drawn_around_its_packet() -> None:
     assert described(tunnelled) == "172.16.3.4 → 10.0.1.11 [ 198.51.100.2:4321 → 203.0.113.10:80 ]"
 
 
+def test_a_host_may_be_passed_twice_on_the_way() -> None:
+    request = packet(CLIENT, 4321, VIP, 80)
+    tunnelled = Packet(request.addresses, "tcp", 4321, 80, Addresses(ip_address("172.16.3.4"), ip_address(SERVER)))
+    there = (
+        Sighting("client", "router", request),
+        Sighting("router", "director", request),
+        Sighting("director", "router", tunnelled),
+        Sighting("router", "server1", tunnelled),
+    )
+    found = paths([*there, *there], IPv4Address(CLIENT))
+    assert found.there == there
+    assert drawing(found).splitlines() == [
+        "there  client ──▶ router ──▶ director   198.51.100.2:4321 → 203.0.113.10:80",
+        "       director ──▶ router ──▶ server1  172.16.3.4 → 10.0.0.11 [ 198.51.100.2:4321 → 203.0.113.10:80 ]",
+    ]
+
+
 def test_nothing_seen_is_nothing_drawn() -> None:
     assert drawing(Paths((), ())) == ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import signal
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from vipd.lab.exchange import Exchange, Lost, TcpExchange, UdpExchange
 
+_PORTS: Final = range(1024, 65_536)
 EXCHANGES: Final[dict[str, type[Exchange]]] = {"tcp": TcpExchange, "udp": UdpExchange}
 
 
@@ -43,6 +45,9 @@ class Plan:
     "Bytes more in each answer."
     sources: tuple[str, ...] = ()
     "Addresses to ask from, in turn; the kernel's choice without."
+    first_port: int | None = None
+    """Each connection asks from the next port. Without it UDP begins anywhere: the kernel
+    would give a port twice before long, and that would be a connection the director knows."""
 
 
 @dataclass(slots=True)
@@ -84,6 +89,7 @@ class Load:
         self.stop = asyncio.Event()
         self.result = Result()
         self._announce = announce
+        self._first_port = random.choice(_PORTS) if plan.first_port is None else plan.first_port - _PORTS[0]
         self._started = time.monotonic()
 
     async def run(self) -> Result:
@@ -111,8 +117,7 @@ class Load:
     async def _work(self, numbers: Iterator[int]) -> None:
         plan, result = self.plan, self.result
         for number in numbers:
-            source = plan.sources[number % len(plan.sources)] if plan.sources else None
-            exchange = EXCHANGES[plan.transport]((plan.address, plan.port), source)
+            exchange = EXCHANGES[plan.transport]((plan.address, plan.port), self._source(number))
             result.connections += 1
             met: set[str] = set()
             try:
@@ -122,6 +127,13 @@ class Load:
             finally:
                 result.retransmits += exchange.close()
             result.moved += len(met) > 1
+
+    def _source(self, number: int) -> tuple[str, int]:
+        plan = self.plan
+        address = plan.sources[number % len(plan.sources)] if plan.sources else ""
+        if plan.transport == "tcp" and plan.first_port is None:
+            return address, 0
+        return address, _PORTS[(self._first_port + number) % len(_PORTS)]
 
     async def _talk(self, number: int, exchange: Exchange, met: set[str]) -> None:
         plan, result = self.plan, self.result
@@ -160,6 +172,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--upload", type=int, default=0, help="bytes more in each request")
     parser.add_argument("--download", type=int, default=0, help="bytes more in each answer")
     parser.add_argument("--source", dest="sources", action="append", default=[], help="an address to ask from")
+    parser.add_argument("--first-port", type=int, help="ask from this port, then the next")
     parser.add_argument("--announce", action="store_true", help="print `started` after the first answer")
     return parser
 

@@ -26,6 +26,9 @@ from vipd.model.director import Transport
 
 CONNECTIONS: Final = 300
 COMBINATIONS: Final = tuple((transport, family) for transport in Transport for family in FAMILIES)
+_PROBE_PORT: Final = 1024
+_FIRST_PORT: Final[Mapping[Transport, int | None]] = {Transport.TCP: None, Transport.UDP: 2048}
+"No request of UDP may come from a port that the director still knows."
 
 Tell = Callable[[str], None]
 
@@ -82,7 +85,7 @@ def _observe(
     seen = _probe(lab, tap, transport, family)
     replies_before = replies.settled()[family]
     before = _counts(director.status(), lab.topology, transport, family)
-    result = load(lab, asking(lab, transport, family, connections=connections))
+    result = load(lab, asking(lab, transport, family, connections=connections, first_port=_FIRST_PORT[transport]))
     replies_after = replies.settled()[family]
     after = _counts(director.status(), lab.topology, transport, family)
     names = {str(lab.topology.address(host, family)): host.name for host in lab.topology.servers}
@@ -109,7 +112,7 @@ def _probe(lab: Lab, tap: Tap, transport: Transport, family: int) -> Paths:
         url = f"http://{endpoint(lab.topology.vip_address(family), service.port)}/"
         lab.run(lab.topology.client.name, "curl", "--silent", "--show-error", "--fail", "--max-time", "10", url)
     else:
-        load(lab, asking(lab, transport, family, connections=1))
+        load(lab, asking(lab, transport, family, connections=1, first_port=_PROBE_PORT))
     return paths(tap.sightings(), lab.topology.address(lab.topology.client, family))
 
 

@@ -40,7 +40,7 @@ class Exchange(asyncio.BaseProtocol):
 
     kind: ClassVar[socket.SocketKind]
 
-    def __init__(self, target: tuple[str, int], source: str | None) -> None:
+    def __init__(self, target: tuple[str, int], source: tuple[str, int]) -> None:
         self.target = target
         self.source = source
         self.transport: asyncio.Transport | None = None
@@ -70,8 +70,8 @@ class Exchange(asyncio.BaseProtocol):
         handle = socket.socket(family, self.kind)
         handle.setblocking(False)
         try:
-            if self.source is not None:
-                handle.bind((self.source, 0))
+            if self.source != ("", 0):
+                handle.bind(self.source)
             await asyncio.get_running_loop().sock_connect(handle, self.target)
             await self._wrap(handle)
         except BaseException:
@@ -114,7 +114,7 @@ class TcpExchange(Exchange, asyncio.Protocol):
 
     kind = socket.SOCK_STREAM
 
-    def __init__(self, target: tuple[str, int], source: str | None) -> None:
+    def __init__(self, target: tuple[str, int], source: tuple[str, int]) -> None:
         super().__init__(target, source)
         self.buffer = bytearray()
 

@@ -87,12 +87,13 @@ class Paths:
 
 
 def paths(sightings: Iterable[Sighting], client: Address) -> Paths:
-    """A packet's hops are what each host on its way sent first; the client's address tells the direction."""
-    there: dict[str, Sighting] = {}
-    back: dict[str, Sighting] = {}
+    """A packet's hops are what first passed between two hosts; the client's address tells the direction."""
+    there: dict[tuple[str, str], Sighting] = {}
+    back: dict[tuple[str, str], Sighting] = {}
     for seen in sightings:
+        between = (seen.sender, seen.receiver)
         if seen.packet.addresses.source == client:
-            there.setdefault(seen.sender, seen)
+            there.setdefault(between, seen)
         elif seen.packet.addresses.destination == client:
-            back.setdefault(seen.sender, seen)
+            back.setdefault(between, seen)
     return Paths(tuple(there.values()), tuple(back.values()))

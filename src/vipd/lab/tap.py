@@ -85,7 +85,9 @@ class ReplyCounter:
         self._lab = lab
         topology = lab.topology
         rules = [
-            f'ip{"" if family == 4 else "6"} saddr {topology.vip_address(family)} counter name "replies{family}"'
+            # Not the neighbour advertisements that come from an IPv6 VIP too.
+            f"ip{'' if family == 4 else '6'} saddr {topology.vip_address(family)} "
+            f'meta l4proto {{ tcp, udp }} counter name "replies{family}"'
             for family in FAMILIES
         ]
         counters = "\n".join(f"counter replies{family} {{ }}" for family in FAMILIES)

@@ -15,7 +15,17 @@ from vipd.lab.client import Plan, Result
 from vipd.lab.lab import Lab, carry_out
 from vipd.model.director import Transport
 
-_OPTIONS: Final = ("connections", "concurrency", "requests", "pause", "timeout", "seconds", "upload", "download")
+_OPTIONS: Final = (
+    "connections",
+    "concurrency",
+    "requests",
+    "pause",
+    "timeout",
+    "seconds",
+    "upload",
+    "download",
+    "first_port",
+)
 _PATIENCE: Final = 60.0
 
 
@@ -72,7 +82,7 @@ def client_command(lab: Lab, plan: Plan) -> list[str]:
     command = [sys.executable, "-m", "vipd.lab.client", plan.transport, plan.address, str(plan.port)]
     for name in _OPTIONS:
         value = getattr(plan, name)
-        command += [] if value is None else [f"--{name}", str(value)]
+        command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     for source in plan.sources:
         command += ["--source", source]
     return lab.command(lab.topology.client.name, command)
