@@ -61,7 +61,7 @@ def tunnel(
 
 def outer(packet: Any, outside: int, label: int, source: str = "") -> Any:
     """What RFC 2003, 2473 and 4213 say of the outer header, with RFC 6040's ECN and vipd's TTL of 64."""
-    addresses = {"src": source or FIXED[outside], "dst": FAR_SERVER[outside]}
+    addresses: dict[str, Any] = {"src": source or FIXED[outside], "dst": FAR_SERVER[outside]}
     traffic_class = packet.tos if IP in packet else packet.tc
     if outside == 6:
         return IPv6(**addresses, tc=traffic_class, fl=label, nh=4 if IP in packet else 41, hlim=64) / packet
@@ -269,7 +269,8 @@ def quoted(packet: Any) -> bytes:
 
 
 def error(family: int, packet: Any, mtu: int) -> Any:
-    addresses = {"src": VIP[family], "dst": CLIENT[family]}
+    addresses: dict[str, Any] = {"src": VIP[family], "dst": CLIENT[family]}
+    kind: Any
     if family == 4:
         kind = ICMP(type=3, code=4, nexthopmtu=mtu) if mtu else ICMP(type=11, code=0)
         return IP(**addresses, ttl=64, id=0, flags="DF") / kind / Raw(quoted(packet))
@@ -292,7 +293,7 @@ def test_a_packet_too_large_for_the_tunnel_is_answered_with_what_fits(
 ) -> None:
     only = tunnel(director, inside, outside, where=where)
     fits = mtu - HEADER[outside]
-    head = {"flags": flags} if inside == 4 else {}
+    head: dict[str, Any] = {"flags": flags} if inside == 4 else {}
     for size in (fits + 1, 2000):
         packet = ip(inside, **head) / udp() / Raw((bytes(range(256)) * 8)[: size - HEADER[inside] - 8])
         answered(director, packet, inside, fits, "REPLY_TOO_BIG")

@@ -24,7 +24,7 @@ _TTL: Final = {4: "ttl", 6: "hlim"}
 
 def ip(family: int, ttl: int = 64, **fields: Any) -> Any:
     """From the client to the VIP unless told otherwise."""
-    given = {"src": CLIENT[family], "dst": VIP[family], _TTL[family]: ttl} | fields
+    given: dict[str, Any] = {"src": CLIENT[family], "dst": VIP[family], _TTL[family]: ttl} | fields
     return IP(**given) if family == 4 else IPv6(**given)
 
 
