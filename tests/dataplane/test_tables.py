@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.services import endpoint, server, service
 from vipd.dataplane import _abi
 from vipd.dataplane.book import Book, Edition, Editor
+from vipd.dataplane.pins import Sizes
 from vipd.dataplane.port import PutService, RemoveService
 from vipd.dataplane.regions import Region, Regions
 from vipd.dataplane.tables import (
@@ -176,3 +177,9 @@ def test_regions_never_overlap(used: list[int], wanted: list[int]) -> None:
 
 def test_a_port_of_none_is_the_packets_own() -> None:
     assert server_rows([server(WEB, "10.0.0.1")], 1)["port"].tolist() == [0]
+
+
+def test_the_slots_table_has_room_for_a_change_of_everything() -> None:
+    large = service(WEB, server(WEB, "10.0.0.1"), fallback=10_000_000)
+    assert Sizes.fitting(1000, [large]) == Sizes(1000, 2 * 10_000_001)
+    assert Sizes.fitting(1000, []) == Sizes(1000)

@@ -118,7 +118,10 @@ def _occupant(ifindex: int) -> str:
     number = query.prog_id or query.drv_prog_id or query.skb_prog_id or query.hw_prog_id
     if not number:
         return "gone meanwhile"
-    found = Program(check(lib().bpf_prog_get_fd_by_id(number), f"open program {number}"), owned=True)
+    fd: int = lib().bpf_prog_get_fd_by_id(number)
+    if fd < 0:  # its name needs CAP_SYS_ADMIN, which the daemon gives up
+        return f"program {number}"
+    found = Program(fd, owned=True)
     try:
         return f"{found.name}, program {number}"
     finally:

@@ -7,10 +7,10 @@ import fcntl
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -20,9 +20,10 @@ from vipd.dataplane.libbpf import KernelRefusal, possible_cpus, require_kernel
 from vipd.dataplane.links import detach, exchange, links
 from vipd.dataplane.maps import Map, Shape, kernel_btf
 from vipd.dataplane.program import Object, Program, pin, unpinned
-from vipd.dataplane.tables import hash_keys
+from vipd.dataplane.tables import SLOT_BYTES, hash_keys
 from vipd.errors import DataplaneError, EnvironmentProblem
 from vipd.model.director import CONNECTIONS
+from vipd.model.state import HeldService
 
 BUILT: Final = Path(__file__).parents[1] / "bpf" / "vipd.bpf.o"
 SLOTS: Final = 8 * 1024 * 1024
@@ -52,6 +53,12 @@ class Sizes:
     def buckets(self) -> int:
         """Two entries for each connection, as NAT needs."""
         return math.ceil(self.connections * 2 / _FILL)
+
+    @classmethod
+    def fitting(cls, connections: int, services: Iterable[HeldService]) -> Self:
+        """With room for twice the services' tables: a change is written beside what it replaces."""
+        needed = sum(len(service.slots) + len(service.fallback) for service in services) // SLOT_BYTES
+        return cls(connections, max(SLOTS, 2 * needed))
 
 
 class Pins:
