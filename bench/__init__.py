@@ -1,0 +1,1 @@
+"""What `make bench` runs: the director beside floors and beside other balancers, in one run."""
