@@ -76,6 +76,14 @@ def test_a_source_is_used_in_turn(ports: dict[str, int], transport: str) -> None
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_ports_are_used_in_turn_and_again(ports: dict[str, int], transport: str) -> None:
+    first = free_port(socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM)
+    for family in (4, 6, 4):
+        plan = Plan(transport, ADDRESSES[family], ports[transport], connections=1, first_port=first)
+        assert carried_out(plan).errors == {}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_nobody_there_is_refused(transport: str) -> None:
     kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
     result = carried_out(Plan(transport, "127.0.0.1", free_port(kind), connections=3, timeout=5))

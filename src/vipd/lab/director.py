@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from pathlib import Path
+import socket
 from typing import Any, Final
 
 from vipd.errors import DirectorError
@@ -58,6 +58,6 @@ class Director:
         self.vipd("reload")
 
     def _answers(self) -> bool:
-        return Path("/run/vipd", self.instance, "api.sock").exists() and bool(
-            self.vipd("status", "--json", check=False)
-        )
+        """Whether the API listens, which it does once all else is done."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            return probe.connect_ex(f"/run/vipd/{self.instance}/api.sock") == 0

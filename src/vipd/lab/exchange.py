@@ -71,7 +71,7 @@ class Exchange(asyncio.BaseProtocol):
         handle.setblocking(False)
         try:
             if self.source != ("", 0):
-                handle.bind(self.source)
+                _bind(handle, self.source)
             await asyncio.get_running_loop().sock_connect(handle, self.target)
             await self._wrap(handle)
         except BaseException:
@@ -107,6 +107,15 @@ class Exchange(asyncio.BaseProtocol):
             self.answered.set_exception(
                 Lost(kind_of(error)) if isinstance(error, OSError | None) else Lost(type(error).__name__)
             )
+
+
+def _bind(handle: socket.socket, source: tuple[str, int]) -> None:
+    """Neither the other family nor a connection of a minute ago may keep a port from us."""
+    if handle.family == socket.AF_INET6:
+        handle.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if handle.type == socket.SOCK_STREAM:
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    handle.bind(source)
 
 
 class TcpExchange(Exchange, asyncio.Protocol):
