@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.bpf import Bpf, loaded
-from tests.support.tables import FLOW_KEY, HASH_KEY, Director
+from tests.support.tables import CONSTANTS, Director
 from tests.support.wires import Wires
 
 
@@ -20,13 +20,13 @@ def wires() -> Iterator[Wires]:
 
 @pytest.fixture(scope="package")
 def ample() -> Iterator[Bpf]:
-    with loaded(buckets=64, hash_key=HASH_KEY, flow_key=FLOW_KEY) as bpf:
+    with loaded(buckets=64, **CONSTANTS) as bpf:
         yield bpf
 
 
 @pytest.fixture(scope="package")
 def scant() -> Iterator[Bpf]:
-    with loaded(buckets=1, hash_key=HASH_KEY, flow_key=FLOW_KEY) as bpf:
+    with loaded(buckets=1, **CONSTANTS) as bpf:
         yield bpf
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX
 from tests.support.packets import CLIENT_PORT, FAMILIES, PORT, altered, answer, framed, ip, request, sent, udp
-from tests.support.tables import UDP, Director, Traffic, row
+from tests.support.tables import NEXT_HOP_AGE, UDP, Director, Traffic, row
 from tests.support.wires import (
     CLIENT_MAC,
     FAR_SERVER,
@@ -138,11 +138,11 @@ def test_an_old_answer_is_asked_for_again(director: Director, family: int) -> No
     assert director.run(packet).events["NEXT_HOP_REFRESHED"] == 1
     hop = director.maps["next_hops"].read(_abi.NEXT_HOP, only, 1)
     assert "NEXT_HOP_REFRESHED" not in director.run(packet).events
-    # Another MAC, as before a server's machine was replaced, half a second and a bit ago.
+    # Another MAC, as before a server's machine was replaced.
     hop["destination"] = 7
     director.put("next_hops", only, hop)
     assert director.run(packet).frame[:6] == b"\x07" * 6
-    hop["resolved_at"] -= 600_000_000
+    hop["resolved_at"] -= NEXT_HOP_AGE + 1
     director.put("next_hops", only, hop)
     result = director.run(packet)
     assert result.events == {"NEXT_HOP_REFRESHED": 1}

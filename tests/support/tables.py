@@ -23,6 +23,14 @@ MAGLEV: Final = 251
 "Slots of a fallback region here."
 HASH_KEY: Final = [0x0706050403020100, 0x0F0E0D0C0B0A0908]
 FLOW_KEY: Final = [0x9E3779B97F4A7C15 * (n + 1) % 2**64 for n in range(11)]
+NEXT_HOP_AGE: Final = 60_000_000_000
+"ns; longer than any test, so that none depends on the machine's speed."
+CONSTANTS: Final[dict[str, int | list[int]]] = {
+    "hash_key": HASH_KEY,
+    "flow_key": FLOW_KEY,
+    "next_hop_age": NEXT_HOP_AGE,
+}
+"The load-time configuration, but for the size of the table."
 # Linux 6.12, net/netfilter/ipvs/ip_vs_proto_tcp.c tcp_timeouts, ip_vs_proto_udp.c udp_timeouts.
 TIMEOUTS: Final = {
     ConnectionState.NONE: 2,
