@@ -106,7 +106,7 @@ def timeouts_table() -> Iterator[str]:
 def configuration() -> str:
     return (
         HEAD.format(source="src/vipd/config/schema.py")
-        + "# Configuration\n\nOne YAML file; [vipd.yaml](vipd.yaml) is a whole one, and\n"
+        + "# Configuration\n\nOne YAML file; [vipd.yaml](../examples/vipd.yaml) is a whole one, and\n"
         + "[vipd.schema.json](vipd.schema.json) its JSON Schema, for editors. `vipd check FILE` tells every\n"
         + "mistake at once, with its line. An unknown key is a mistake. An IPv6 address in brackets needs\n"
         + "quotes, because YAML reads `[` as a list.\n"

@@ -14,6 +14,7 @@ from vipd.model.director import Method
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+EXAMPLES: Final = sorted(ROOT.glob("examples/*.yaml"))
 FAILURE_MODES: Final = (ROOT / "docs/failure-modes.md").read_text()
 
 # What a director, a data plane and a control plane without health checks and election must stand.
@@ -29,12 +30,14 @@ def blocks(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def test_the_example_is_one_and_loads() -> None:
-    example = ROOT / "docs/vipd.yaml"
-    director = config.load(example).director
-    assert {server.method for service in director.services for server in service.servers} == set(Method)
+def test_the_examples_load_and_show_every_method() -> None:
+    services = [service for path in EXAMPLES for service in config.load(path).director.services]
+    assert {server.method for service in services for server in service.servers} == set(Method)
+
+
+def test_the_readme_shows_an_example_as_it_is() -> None:
     [shown] = [code for language, code in blocks((ROOT / "README.md").read_text()) if language == "yaml"]
-    assert shown == example.read_text()
+    assert shown == (ROOT / "examples/vipd.yaml").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
