@@ -31,13 +31,21 @@ ADDRESS = ip_address("192.0.2.10")
 
 
 def placed(
-    tmp_path: Path, vip: Vip, way: Way, held: tuple[str, ...] = (), owned: str | None = None
+    tmp_path: Path,
+    vip: Vip,
+    way: Way,
+    held: tuple[str, ...] = (),
+    owned: str | None = None,
+    around: tuple[str, ...] = (),
 ) -> tuple[str, bool, bool, bool] | None:
     """Interface, ours, present, and whether others can be asked about it."""
     ledger = Ledger(tmp_path / "state.json")
     if owned is not None:
         ledger.add("addresses", (AddedAddress(address=vip.address, interface=owned),))
     addresses = [HeldAddress(vip.address, 32, LINKS[name].ifindex) for name in held]
+    addresses += [
+        HeldAddress(ip_address(text), int(prefix), 2) for text, prefix in [each.split("/") for each in around]
+    ]
     found = vips.place([vip], LINKS, addresses, {vip.address: way}, ledger)
     if not found:
         return None
@@ -67,7 +75,7 @@ HERE = Way(Egress.LOCAL, 1)
         pytest.param(Vip(ADDRESS), Way(Egress.UNREACHABLE), (), None, ("lo", True, False, False), id="no route"),
         pytest.param(Vip(ADDRESS), HERE, ("eth1",), None, ("eth1", False, True, True), id="there before"),
         pytest.param(Vip(ADDRESS, "eth0"), HERE, ("eth1",), None, ("eth1", False, True, True), id="before, elsewhere"),
-        pytest.param(Vip(ADDRESS), HERE, ("eth0",), "eth0", ("eth0", True, True, True), id="ours from a run before"),
+        pytest.param(Vip(ADDRESS, "eth0"), HERE, ("eth0",), "eth0", ("eth0", True, True, True), id="ours from before"),
         pytest.param(Vip(ADDRESS, "eth1"), HERE, ("eth0",), "eth0", ("eth1", True, False, True), id="to be moved"),
         pytest.param(Vip(ADDRESS), HERE, ("eth1",), "eth0", ("eth1", False, True, True), id="moved by somebody"),
         pytest.param(Vip(ADDRESS), ON_ETH0, (), "eth0", ("eth0", True, False, True), id="ours, but lost"),
@@ -78,6 +86,17 @@ def test_a_vip_belongs_there(
     tmp_path: Path, vip: Vip, way: Way, held: tuple[str, ...], owned: str | None, expected: object
 ) -> None:
     assert placed(tmp_path, vip, way, held, owned) == expected
+
+
+@pytest.mark.parametrize("prefix", ["192.0.2.1/24", "192.0.0.1/16"])
+def test_from_the_loopback_it_comes_back_to_the_interface_whose_prefix_holds_it(tmp_path: Path, prefix: str) -> None:
+    # The interface had gone, and the VIP to the loopback meanwhile: the route says no more than "here".
+    assert placed(tmp_path, Vip(ADDRESS), HERE, ("lo",), "lo", (prefix,)) == ("eth0", True, False, True)
+
+
+@pytest.mark.parametrize("prefix", ["192.0.2.1/32", "192.0.3.1/24"])
+def test_an_address_beside_it_draws_it_nowhere(tmp_path: Path, prefix: str) -> None:
+    assert placed(tmp_path, Vip(ADDRESS), HERE, ("lo",), "lo", (prefix,)) == ("lo", True, True, False)
 
 
 def test_an_interface_that_there_is_not_is_named(tmp_path: Path) -> None:

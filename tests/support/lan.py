@@ -21,7 +21,7 @@ from vipd.model.instance import Instance
 T = TypeVar("T")
 
 PASS: Final = Path(__file__).parents[2] / "src" / "vipd" / "bpf" / "pass.bpf.o"
-DEADLINE: Final = 10.0
+DEADLINE: Final = 30.0
 _numbers: Final = itertools.count()
 
 
@@ -119,6 +119,8 @@ class Lan:
     def _build(self) -> None:
         for host in (self.director, self.client, self.server):
             namespace.create(host.name)
+            # No waiting until addresses of the kernel's own are known to be nobody else's.
+            host.run("sysctl", "-w", "net.ipv6.conf.default.accept_dad=0")
             host.ip("link", "set", "lo", "up")
         self.connect("eth0", self.client)
         self.connect("eth1", self.server)

@@ -30,6 +30,8 @@ def run(
     SIGHUP or 'vipd reload' applies the changed file. SIGTERM ends the daemon and leaves
     forwarding as it is; 'vipd down' ends forwarding.
     """
+    # A thread that numpy starts for itself would keep all of root's capabilities.
+    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     from vipd.config import load
     from vipd.daemon import run as run_daemon
 

@@ -119,8 +119,7 @@ class Daemon:
             finally:
                 for task in (*tasks, moved):
                     task.cancel()
-                for ended in await asyncio.gather(*tasks, return_exceptions=True):
-                    _tell(ended)
+                _tell(await asyncio.gather(*tasks, return_exceptions=True))
 
     async def status(self) -> Status:
         keeper = self._keeper
@@ -197,9 +196,10 @@ class Daemon:
         self._stopping.set()
 
 
-def _tell(ended: BaseException | None) -> None:
+def _tell(ended: Sequence[BaseException | None]) -> None:
     """An interface that went away took the sockets on it along; anything else is a mistake of ours."""
-    if isinstance(ended, DirectorError):
-        log.warning("%s", ended)
-    elif isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
-        raise ended
+    for text in {str(each) for each in ended if isinstance(each, DirectorError)}:
+        log.warning("%s", text)
+    for each in ended:
+        if isinstance(each, BaseException) and not isinstance(each, DirectorError | asyncio.CancelledError):
+            raise each

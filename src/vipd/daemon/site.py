@@ -34,7 +34,7 @@ class Goal:
     """What is to be in force."""
 
     director: Director
-    wanted: tuple[HeldService, ...]
+    wanted: Mapping[Endpoint, HeldService]
     policies: Mapping[Endpoint, OnServerRemoved]
 
 

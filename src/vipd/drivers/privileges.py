@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from pathlib import Path
 from typing import Final
 
 from vipd.errors import EnvironmentProblem
+
+log = logging.getLogger(__name__)
 
 _BITS: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 _SETPCAP: Final = 8
@@ -47,6 +50,8 @@ def require(what: str, names: tuple[str, ...]) -> None:
 
 def drop() -> None:
     """Keep what forwarding, re-attaching and claiming need, for good, in this thread and those it starts."""
+    if others := len(list(Path("/proc/self/task").iterdir())) - 1:
+        log.warning("threads that were started too early and keep their capabilities: %d", others)
     libc = ctypes.CDLL(None, use_errno=True)
     kept = sum(1 << _BITS[name] for name in _KEPT)
     if effective() >> _SETPCAP & 1:

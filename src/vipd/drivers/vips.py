@@ -10,15 +10,17 @@ import errno
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any, Final
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from vipd.drivers.claims import Place
 from vipd.drivers.ledger import AddedAddress, Ledger
-from vipd.drivers.network import HeldAddress, Link, Network, Path
+from vipd.drivers.network import HeldAddress, Link, Path
+from vipd.drivers.network import Network as Kernel
 from vipd.errors import DataplaneError, EnvironmentProblem
-from vipd.model.director import Address, Vip
+from vipd.model.director import Address, Network, Vip
 from vipd.model.state import Egress
 
 log = logging.getLogger(__name__)
@@ -49,12 +51,23 @@ def place(
     paths: Mapping[Address, Path],
     ledger: Ledger,
 ) -> tuple[Placement, ...]:
-    names = {link.ifindex: link.name for link in links.values()}
+    by_index = {link.ifindex: link for link in links.values()}
     where: dict[Address, list[str]] = {}
-    for address in held:
-        where.setdefault(address.address, []).append(names.get(address.ifindex, ""))
+    prefixes: list[tuple[Network, Link]] = []
+    for each in held:
+        if (link := by_index.get(each.ifindex)) is None:
+            continue
+        where.setdefault(each.address, []).append(link.name)
+        if link.ethernet and each.prefix < each.address.max_prefixlen:
+            prefixes.append((ip_network(f"{each.address}/{each.prefix}", strict=False), link))
+    prefixes.sort(key=lambda found: found[0].prefixlen, reverse=True)
     owned = {entry.address: entry.interface for entry in ledger.contents.addresses}
-    found = (_place(vip, links, where.get(vip.address, []), paths[vip.address], owned) for vip in vips)
+    found = []
+    for vip in vips:
+        connected = next((link for network, link in prefixes if vip.address in network), None)
+        if connected is None and (path := paths[vip.address]).egress is Egress.ON_LINK:
+            connected = by_index[path.ifindex]
+        found.append(_place(vip, links, where.get(vip.address, []), connected, paths[vip.address], owned))
     return tuple(placement for placement in found if placement is not None)
 
 
@@ -64,7 +77,12 @@ def staying(entry: AddedAddress) -> Vip:
 
 
 def _place(
-    vip: Vip, links: Mapping[str, Link], where: list[str], path: Path, owned: Mapping[Address, str]
+    vip: Vip,
+    links: Mapping[str, Link],
+    where: list[str],
+    connected: Link | None,
+    path: Path,
+    owned: Mapping[Address, str],
 ) -> Placement | None:
     if vip.interface is not None and vip.interface not in links:
         raise EnvironmentProblem(f"vips.{vip.address}.interface: there is no interface {vip.interface!r} here")
@@ -75,12 +93,10 @@ def _place(
         link = links[vip.interface]
     elif vip.routed:
         link = links[LOOPBACK]
-    elif ours is not None and ours in links and where:
-        link = links[ours]
-    elif path.egress is Egress.LOCAL:
+    elif connected is not None:
+        link = connected
+    elif path.egress is Egress.LOCAL and not where:
         return None  # a route of type local serves it already
-    elif path.egress is Egress.ON_LINK:
-        link = next(link for link in links.values() if link.ifindex == path.ifindex)
     else:
         link = links[LOOPBACK]
     return _on(vip, link, ours=True, present=link.name in where)
@@ -92,7 +108,7 @@ def _on(vip: Vip, link: Link, ours: bool, present: bool) -> Placement:
     return Placement(vip.address, link.name, link.ifindex, ours, present, spot)
 
 
-def claim(network: Network, ledger: Ledger, placements: Iterable[Placement]) -> None:
+def claim(network: Kernel, ledger: Ledger, placements: Iterable[Placement]) -> None:
     """Put those there that are not yet."""
     due = [placement for placement in placements if placement.ours and not placement.present]
     ledger.add(
@@ -103,7 +119,7 @@ def claim(network: Network, ledger: Ledger, placements: Iterable[Placement]) -> 
         _add(network, placement.address, placement.ifindex)
 
 
-def release(network: Network, ledger: Ledger, kept: Iterable[Placement] = ()) -> None:
+def release(network: Kernel, ledger: Ledger, kept: Iterable[Placement] = ()) -> None:
     """Take away every address that vipd put somewhere, but those in their right place."""
     right = {(placement.address, placement.interface) for placement in kept if placement.ours}
     indexes = {link.name: link.ifindex for link in network.links().values()}
@@ -115,7 +131,7 @@ def release(network: Network, ledger: Ledger, kept: Iterable[Placement] = ()) ->
     ledger.drop("addresses", stale)
 
 
-def _add(network: Network, address: Address, ifindex: int) -> None:
+def _add(network: Kernel, address: Address, ifindex: int) -> None:
     """As a single host. IPv6: no check for duplicates (vipd made it) and no source unless asked for."""
     extra: dict[str, Any] = {}
     if address.version == 6:
@@ -129,7 +145,7 @@ def _add(network: Network, address: Address, ifindex: int) -> None:
             raise DataplaneError(f"VIP {address} cannot be put on its interface: {error.args[1]}{hint}") from None
 
 
-def _remove(network: Network, address: Address, ifindex: int) -> None:
+def _remove(network: Kernel, address: Address, ifindex: int) -> None:
     try:
         network.ip.addr("del", index=ifindex, address=str(address), prefixlen=address.max_prefixlen)
     except NetlinkError as error:
