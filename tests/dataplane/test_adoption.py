@@ -192,3 +192,20 @@ def test_a_server_id_is_not_used_again_while_a_connection_names_it(bpffs: Path) 
     rows = plane.pins.maps["real_servers"].read(_abi.REAL_SERVER)
     assert (rows["status"] != _abi.ServerStatus.FREE).sum() == 1
     plane.down()
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_server_is_kept_while_it_is_counted_or_named(bpffs: Path, active: bool) -> None:
+    plane = opened(bpffs)
+    planter = Planter(plane)
+    plane.apply([PutService(HELD, OnServerRemoved.KEEP)])
+    planter.plant(connection(WEB, "10.0.0.1", server_port=8080, active=active))
+    plane.apply([PutService(service(WEB, server(WEB, "10.0.0.2", 8080)), OnServerRemoved.KEEP)])
+    planter.forget_counts()
+    assert plane.collect() == 0  # named, not counted
+    planter.count(1, active)
+    planter.forget_entries()
+    assert plane.collect() == 0  # counted, not named
+    planter.forget_counts()
+    assert plane.collect() == 1
+    plane.down()

@@ -113,6 +113,22 @@ def test_the_change_takes_many_writes(steps: list[str]) -> None:
     assert len(steps) > 12
 
 
+def test_after_every_write_a_packet_finds_only_what_is_complete(bpffs: Path, steps: list[str]) -> None:
+    planes: list[XdpDataplane] = []
+    seen: list[str] = []
+
+    def after(step: str) -> None:
+        seen.append(step)
+        require_harmless(planes[0])
+
+    planes.append(opened(bpffs, after=after))
+    planes[0].apply([PutService(held, RESET) for held in BEFORE])
+    seen.clear()
+    planes[0].apply(CHANGES)
+    assert seen == steps
+    planes[0].down()
+
+
 def test_a_failure_after_any_write_leaves_all_as_it_was(bpffs: Path, steps: list[str]) -> None:
     failpoint = Failpoint()
     plane = opened(bpffs, after=failpoint)

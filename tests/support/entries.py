@@ -65,7 +65,7 @@ class Planter:
         flow["protocol"] = PROTOCOLS[connection.transport]
         entry["real_server"], entry["service"] = number, service_id
         entry["life"] = life_of(state, flags, connection.expires)
-        self._count(number, connection.active)
+        self.count(number, connection.active)
 
     def _entry(self) -> Any:
         """A free place, its tag set."""
@@ -74,7 +74,7 @@ class Planter:
         self._table["tags"][bucket][place // 8] |= np.uint64(1 << place % 8 * 8)
         return self._table["slot"][bucket, place : place + 1][0]
 
-    def _count(self, number: int, active: bool) -> None:
+    def count(self, number: int, active: bool) -> None:
         key = np.array([number], INDEX)
         load = self._maps["loads"].read(_abi.LOAD, number, 1)
         load["active" if active else "inactive"] += 1
@@ -84,7 +84,13 @@ class Planter:
         self._maps["traffic"].write(key, traffic.view(f"V{self._maps['traffic'].value_size}").reshape(1))
 
     def forget(self) -> None:
+        self.forget_entries()
+        self.forget_counts()
+
+    def forget_entries(self) -> None:
         self._table["slot"]["life"] = 0
         self._table["tags"] = 0
+
+    def forget_counts(self) -> None:
         loads = self._maps["loads"].read(_abi.LOAD)
         self._maps["loads"].write(np.arange(len(loads), dtype=INDEX), np.zeros_like(loads))

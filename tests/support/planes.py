@@ -31,7 +31,8 @@ def bpf_file_system() -> Iterator[Path]:
         try:
             yield Path(folder)
         finally:
-            subprocess.run(["umount", folder], check=True)
+            # Lazily: after a failed test somebody still has the directory open.
+            subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def opened(
