@@ -50,7 +50,7 @@ _PORT_NUMBER: Final = {"type": "integer", "minimum": 1, "maximum": 65535}
 
 
 def _one_as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return value if isinstance(value, list | dict | None) else [value]
 
 
 def _nothing_as_empty(value: Any) -> Any:

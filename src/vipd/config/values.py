@@ -79,7 +79,7 @@ def address(value: object) -> Address:
     except ValueError:
         raise Refused(f"{shown(value)} is not an IP address; {_why_no_address(value)}") from None
     if int(found) not in (_V4_USUAL if found.version == 4 else _V6_USUAL):
-        _refuse_unusual(found)
+        _refuse_unusual(found, printable(value))
     elif found.version == 6 and found.scope_id is not None:
         raise Refused(f"{shown(value)} carries a zone; write the address without %{printable(found.scope_id)}")
     return found
@@ -95,23 +95,23 @@ def _why_no_address(text: str) -> str:
     return "192.0.2.10 or 2001:db8::10"
 
 
-def _refuse_unusual(found: Address) -> None:
+def _refuse_unusual(found: Address, text: str) -> None:
     number = int(found)
     if found.version == 6:
         if found.scope_id is not None:
-            raise Refused(f"'{printable(str(found))}' carries a zone; a link-local address cannot be used here")
+            raise Refused(f"'{text}' carries a zone; a link-local address cannot be used here")
         if found.ipv4_mapped is not None:
-            raise Refused(f"{found} is an IPv4 address in IPv6 form; write {found.ipv4_mapped}")
+            raise Refused(f"{text} is an IPv4 address in IPv6 form; write {found.ipv4_mapped}")
         if found.is_link_local:
-            raise Refused(f"{found} is link-local and has no meaning beyond one link; use a global or fd00::/8 one")
+            raise Refused(f"{text} is link-local and has no meaning beyond one link; use a global or fd00::/8 one")
     elif number >> 24 == 0:
         raise Refused(f'{found} is no machine\'s address; 0.0.0.0/8 means "this network"')
     elif number == 0xFFFFFFFF:
-        raise Refused(f"{found} is the broadcast address; a single machine's is expected")
+        raise Refused(f"{text} is the broadcast address; a single machine's is expected")
     if found.is_multicast:
-        raise Refused(f"{found} is a multicast address; a single machine's is expected")
+        raise Refused(f"{text} is a multicast address; a single machine's is expected")
     if found.is_unspecified:
-        raise Refused(f"{found} is the unspecified address; a single machine's is expected")
+        raise Refused(f"{text} is the unspecified address; a single machine's is expected")
 
 
 def vip(value: object) -> Address:
@@ -176,7 +176,8 @@ def endpoint(value: object) -> Endpoint:
 
 def _why_no_endpoint(text: str) -> str:
     bare = text.split("/")[0]
-    if _IPV6_TEXT.fullmatch(bare):
+    if _IPV6_TEXT.fullmatch(bare.strip("[]")):
+        bare = bare.strip("[]")
         return f'an IPv6 address stands in brackets and the whole in quotes: "[{printable(bare)}]:80/tcp"'
     if ":" not in bare:
         return f"the port is missing: {printable(bare)}:80/tcp"

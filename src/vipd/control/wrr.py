@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHORT: Final = 4096
-"A cycle up to this length is exact, a longer one is rounded to it or to `EACH` turns a server."
-EACH: Final = 64
+"A cycle up to this length is exact; a longer one is rounded to it, or to `EACH` turns a server."
+EACH: Final = 128
+"So many that the one turn which the lightest get at least costs nobody 1 % of the cycle."
 
 
 def sequence(weights: Sequence[int]) -> NDArray[np.uint32]:
