@@ -76,7 +76,7 @@ struct {
 	__type(value, struct service);
 } service_table SEC(".maps");
 
-/* The service whose server answers from this address and port, 0: more than one. */
+/* The server that answers from this address and port, 0: of more than one service. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, REAL_SERVERS);

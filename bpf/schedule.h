@@ -27,8 +27,8 @@ static __always_inline __u32 service_number(const struct packet *pkt)
 	return id ? *id : 0;
 }
 
-/* The service that a server under NAT answers for from this address and port: its
- * number, 0 where there are several, or NULL.
+/* The server under NAT that answers from this address and port: its number, 0 where
+ * its service cannot be told, or NULL.
  */
 static __always_inline const __u32 *nat_source(const struct addr *server, __be16 port,
 					       __u8 protocol)
@@ -45,25 +45,32 @@ static __always_inline const __u32 *nat_source(const struct addr *server, __be16
 static __always_inline enum outcome stateless_reply(struct packet *pkt, enum outcome not_ours)
 {
 	const __u32 *id = nat_source(&pkt->flow.source, pkt->flow.source_port, pkt->flow.protocol);
+	const struct real_server *server;
 	const struct service *service;
+	__u32 service_id;
 
 	/* A SYN begins a connection of the server's own: no answer. */
 	if (!id || (pkt->tcp && pkt->new_allowed))
 		return not_ours;
 	/* With the server's own address on it, it would help nobody. */
-	service = *id ? bpf_map_lookup_elem(&service_table, id) : NULL;
+	server = *id ? bpf_map_lookup_elem(&real_servers, id) : NULL;
+	if (!server)
+		return DROP_UNKNOWN_REPLY;
+	service_id = server->service;
+	service = bpf_map_lookup_elem(&service_table, &service_id);
 	if (!service)
 		return DROP_UNKNOWN_REPLY;
 	pkt->reply = 1;
 	pkt->stateless = 1;
-	pkt->service_id = *id;
+	pkt->real_server_id = *id;
+	pkt->service_id = service_id;
 	pkt->service_port = service->first_port;
 	count_event(EVENT_STATELESS);
 	return CONTINUE;
 }
 
 /* Under NAT, only where the reply would find its way back without memory too. */
-static __always_inline int can_be_stateless(const struct packet *pkt,
+static __always_inline int can_be_stateless(const struct packet *pkt, __u32 server_id,
 					    const struct real_server *server)
 {
 	const __u32 *id;
@@ -72,7 +79,7 @@ static __always_inline int can_be_stateless(const struct packet *pkt,
 		return 1;
 	id = nat_source(&server->address, server->port ?: pkt->flow.destination_port,
 			pkt->flow.protocol);
-	return id && *id == pkt->service_id;
+	return id && *id == server_id;
 }
 
 /* RFC 1122 3.2.1.3: no host sends from these; nor does the VIP to itself ("land"). */
@@ -317,7 +324,7 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 		if (!server)
 			return reply_refused(ctx, pkt, REPLY_RESET_NO_SERVER,
 					     REPLY_UNREACHABLE_NO_SERVER);
-		if (!can_be_stateless(pkt, server))
+		if (!can_be_stateless(pkt, id, server))
 			return reply_refused(ctx, pkt, REPLY_RESET_NO_CONNECTION,
 					     REPLY_UNREACHABLE_NO_CONNECTION);
 		pkt->stateless = 1;

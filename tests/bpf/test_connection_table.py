@@ -36,8 +36,8 @@ def serve(director: Director, family: int, method: Method, protocol: int = TCP, 
     servers = [director.server(service, server(family, n), method, port=port) for n in (1, 2, 3)]
     director.serve(service, servers)
     if method == Method.NAT:
-        for n in (1, 2, 3):
-            director.nat_source(server(family, n), port or PORT, protocol, service)
+        for n, number in enumerate(servers, start=1):
+            director.nat_source(server(family, n), port or PORT, protocol, number)
     return servers
 
 

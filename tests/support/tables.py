@@ -25,7 +25,7 @@ HASH_KEY: Final = [0x0706050403020100, 0x0F0E0D0C0B0A0908]
 FLOW_KEY: Final = [0x9E3779B97F4A7C15 * (n + 1) % 2**64 for n in range(11)]
 NEXT_HOP_AGE: Final = 60_000_000_000
 "ns; longer than any test, so that none depends on the machine's speed."
-CONSTANTS: Final[dict[str, int | list[int]]] = {
+CONSTANTS: Final[dict[str, Any]] = {
     "hash_key": HASH_KEY,
     "flow_key": FLOW_KEY,
     "next_hop_age": NEXT_HOP_AGE,
@@ -249,9 +249,9 @@ class Director:
         made["fallback"], made["fallback_count"] = self.region(spare), len(spare)
         self.put("service_table", service, made)
 
-    def nat_source(self, address: str, port: int, protocol: int, service: int) -> None:
+    def nat_source(self, address: str, port: int, protocol: int, number: int) -> None:
         key = row(_abi.SERVICE_KEY, vip=address, port=port, protocol=protocol)
-        self.maps["nat_sources"].update(key.tobytes(), service.to_bytes(4, "little"))
+        self.maps["nat_sources"].update(key.tobytes(), number.to_bytes(4, "little"))
 
     def run(self, frame: bytes, at: Wire | None = None) -> Result:
         """One frame, by default from the clients' side."""

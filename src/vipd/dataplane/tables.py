@@ -165,22 +165,30 @@ def interest_of(columns: Iterable[Rows]) -> Rows:
 
 
 def nat_sources(servers: Rows, services: Rows) -> dict[bytes, int]:
-    """Key (address, port, protocol of a NAT server) to the service whose reply comes from there.
+    """Key (address, port, protocol of a NAT server) to the number of the server that replies from there.
 
-    0 where the port that the client knows cannot be told: more than one service, or one of many
-    ports. Servers that take the packet's own port for a service of many cannot be listed.
+    0 where the port that the client knows cannot be told: servers of more than one service, or of
+    one of many ports. Servers that take the packet's own port for a service of many cannot be listed.
     """
-    nat = servers[(servers["status"] != _abi.ServerStatus.FREE) & (servers["method"] == _abi.Method.NAT)]
+    numbers = np.flatnonzero((servers["status"] != _abi.ServerStatus.FREE) & (servers["method"] == _abi.Method.NAT))
+    # Of a server that was removed and is back, the number that is in force comes first.
+    numbers = numbers[np.argsort(servers["status"][numbers] != _abi.ServerStatus.PRESENT, kind="stable")]
+    nat = servers[numbers]
     of = services[nat["service"]]
     single = of["first_port"] == of["last_port"]
     port = np.where(nat["port"] != 0, nat["port"], np.where(single, of["first_port"], 0))
     keys = np.zeros(len(nat), _abi.SERVICE_KEY)
     keys["vip"], keys["port"], keys["protocol"] = nat["address"], port, of["protocol"]
-    names: list[bytes] = keys.view(f"V{keys.itemsize}")[port != 0].tolist()
-    numbers = np.where(single, nat["service"], 0)[port != 0].tolist()
+    listed = port != 0
+    names: list[bytes] = keys.view(f"V{keys.itemsize}")[listed].tolist()
     found: dict[bytes, int] = {}
-    for name, number in zip(names, numbers, strict=True):
-        found[name] = number if found.get(name, number) == number else 0
+    service_of: dict[bytes, int] = {}
+    for name, number, service in zip(
+        names, np.where(single, numbers, 0)[listed].tolist(), nat["service"][listed].tolist(), strict=True
+    ):
+        if service_of.setdefault(name, service) != service:
+            found[name] = 0
+        found.setdefault(name, number)
     return found
 
 
