@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,6 +26,9 @@ def demo(
     connections: Annotated[int, typer.Option("--connections", min=3, help="For each combination.")] = 300,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON.")] = None,
     pcap: Annotated[Path | None, typer.Option("--pcap", metavar="DIR", help="Capture at every hop.")] = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="Of the labs, which are called NAME-nat and so on.")
+    ] = "demo",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the labs running, to try more.")] = False,
 ) -> None:
     """Real clients talk to real servers through a VIP, by NAT, direct routing and tunnelling.
@@ -33,15 +37,20 @@ def demo(
     with 1 if anything was lost, unbalanced, or took the wrong way.
     """
     from vipd.cli.output import console
-    from vipd.lab.demo import Settings
+    from vipd.lab.demo import Settings, remove
     from vipd.lab.interrupt import interruptible
     from vipd.lab.topology import TOPOLOGIES
 
-    settings = Settings(connections=connections, pcap=pcap and pcap.absolute(), keep=keep)
+    settings = Settings(connections=connections, pcap=pcap and pcap.absolute(), keep=keep, name=name)
     chosen = [each for each in TOPOLOGIES.values() if method is None or each.method in method]
     screen = console()
-    with interruptible():
-        found = [(topology, seen) for topology in chosen for seen in _shown(screen, topology, settings)]
+    try:
+        with interruptible():
+            found = [(topology, seen) for topology in chosen for seen in _shown(screen, topology, settings)]
+    except BaseException:
+        if keep:  # what was to be kept would be half of it
+            remove(settings)
+        raise
     failed = _summary(screen, found)
     if json_file is not None:
         _write(json_file, found)
@@ -60,8 +69,9 @@ def _shown(screen: Console, topology: Topology, settings: Settings) -> list[Obse
 
     screen.print(f"\n{topology.method.value.upper()}: {topology.summary}", style="bold")
     found = []
-    with screen.status("") as status:
-        for seen in demonstrate(topology, settings, status.update):
+    # Closed at once when interrupted: its end is what removes the lab.
+    with screen.status("") as status, closing(demonstrate(topology, settings, status.update)) as each:
+        for seen in each:
             shares = ", ".join(f"{name} {count}" for name, count in sorted(seen.servers.items()))
             screen.print(
                 f"\n{seen.transport} IPv{seen.family}: {seen.sent} sent, {seen.answered} answered ({shares})",

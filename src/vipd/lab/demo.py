@@ -6,20 +6,20 @@ what passed on its wires. `vipd.lab.verdict` says whether they agree.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vipd.lab.client import Result
 from vipd.lab.configuration import endpoint
 from vipd.lab.director import Director
 from vipd.lab.frames import Paths, paths
 from vipd.lab.interrupt import shielded
-from vipd.lab.lab import Lab, lab_of
+from vipd.lab.lab import Lab, down, lab_of
 from vipd.lab.tap import ReplyCounter, Tap, captured, tapped
-from vipd.lab.topology import FAMILIES, Topology
+from vipd.lab.topology import FAMILIES, TOPOLOGIES, Topology
 from vipd.lab.traffic import asking, load
 from vipd.lab.verdict import Observed
 from vipd.model.director import Transport
@@ -38,15 +38,15 @@ class Settings:
     connections: int = CONNECTIONS
     pcap: Path | None = None
     keep: bool = False
-    prefix: str = "demo"
-    "Of the labs' names."
+    name: str = "demo"
+    "Of the labs: NAME-nat, NAME-dr, NAME-tun."
 
 
 def lab_name(topology: Topology, settings: Settings) -> str:
-    return f"{settings.prefix}-{topology.name}"
+    return f"{settings.name}-{topology.name}"
 
 
-def demonstrate(topology: Topology, settings: Settings, tell: Tell) -> Iterator[Observed]:
+def demonstrate(topology: Topology, settings: Settings, tell: Tell) -> Generator[Observed, None, None]:
     """Each combination of the topology, as soon as it is done."""
     name = lab_name(topology, settings)
     with ExitStack() as stack:
@@ -63,10 +63,28 @@ def demonstrate(topology: Topology, settings: Settings, tell: Tell) -> Iterator[
         director.start()
         tap = stack.enter_context(tapped(lab))
         stack.enter_context(captured(lab, settings.pcap / topology.name) if settings.pcap else nullcontext())
+        tell(f"{topology.name}: watching a request of each kind on its way")
+        ways = {each: _probe(lab, tap, *each) for each in COMBINATIONS}
         replies = ReplyCounter(lab)
+        replies.settled()
+        status = director.status()
         for transport, family in COMBINATIONS:
             tell(f"{topology.name}: {settings.connections} connections over {transport} and IPv{family}")
-            yield _observe(director, tap, replies, transport, family, settings.connections)
+            before = Counts(status, topology, transport, family)
+            replies_before = replies.settled()[family]
+            plan = asking(lab, transport, family, connections=settings.connections, first_port=_FIRST_PORT[transport])
+            result = load(lab, plan)
+            replied = replies.settled()[family] - replies_before
+            status = director.status()
+            after = Counts(status, topology, transport, family)
+            yield _observed(result, before, after, replied, ways[transport, family], (transport, family))
+
+
+def remove(settings: Settings) -> None:
+    """Whatever there is of the demo's labs."""
+    with shielded():
+        for topology in TOPOLOGIES.values():
+            down(lab_name(topology, settings))
 
 
 def _down_after_failure(lab: Lab) -> Callable[..., None]:
@@ -78,17 +96,10 @@ def _down_after_failure(lab: Lab) -> Callable[..., None]:
     return leave
 
 
-def _observe(
-    director: Director, tap: Tap, replies: ReplyCounter, transport: Transport, family: int, connections: int
+def _observed(
+    result: Result, before: Counts, after: Counts, replied: int, way: Paths, combination: tuple[Transport, int]
 ) -> Observed:
-    lab = director.lab
-    seen = _probe(lab, tap, transport, family)
-    replies_before = replies.settled()[family]
-    before = _counts(director.status(), lab.topology, transport, family)
-    result = load(lab, asking(lab, transport, family, connections=connections, first_port=_FIRST_PORT[transport]))
-    replies_after = replies.settled()[family]
-    after = _counts(director.status(), lab.topology, transport, family)
-    names = {str(lab.topology.address(host, family)): host.name for host in lab.topology.servers}
+    transport, family = combination
     return Observed(
         transport=transport,
         family=family,
@@ -97,10 +108,10 @@ def _observe(
         servers=result.servers,
         clients=result.clients,
         errors=result.errors,
-        forwarded={names[address]: count for address, count in (after.connections - before.connections).items()},
+        forwarded={name: count - before.connections[name] for name, count in after.connections.items()},
         packets_out=after.packets_out - before.packets_out,
-        replies_seen=replies_after - replies_before,
-        paths=seen,
+        replies_seen=replied,
+        paths=way,
     )
 
 
@@ -116,18 +127,12 @@ def _probe(lab: Lab, tap: Tap, transport: Transport, family: int) -> Paths:
     return paths(tap.sightings(), lab.topology.address(lab.topology.client, family))
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """Of one service: connections by server address, packets back through the director."""
+class Counts:
+    """The director's own: connections by server, packets back through the director, of one service."""
 
-    connections: Counter[str]
-    packets_out: int
-
-
-def _counts(status: Mapping[str, Any], topology: Topology, transport: Transport, family: int) -> _Counts:
-    wanted = f"{topology.service(transport).name}{family}"
-    servers = next(service["servers"] for service in status["services"] if service["name"] == wanted)
-    return _Counts(
-        Counter({server["address"]: server["connections"] for server in servers}),
-        sum(server["packets_out"] for server in servers),
-    )
+    def __init__(self, status: Mapping[str, Any], topology: Topology, transport: Transport, family: int) -> None:
+        wanted = f"{topology.service(transport).name}{family}"
+        servers = next(service["servers"] for service in status["services"] if service["name"] == wanted)
+        names = {str(topology.address(host, family)): host.name for host in topology.servers}
+        self.connections = {names[server["address"]]: int(server["connections"]) for server in servers}
+        self.packets_out = sum(int(server["packets_out"]) for server in servers)

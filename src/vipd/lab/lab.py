@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -145,8 +146,7 @@ def down(name: str) -> bool:
         return False
     with shielded():
         process.stop(process.recorded(directory))
-        for each in namespaces_of(name):
-            _vipd_down(name, each, each.rpartition("-")[2])
+        _vipd_down(name)
         demolish(name)
         for left in (directory, *_kept(name)):  # of namespaces that somebody else has removed
             shutil.rmtree(left, ignore_errors=True)
@@ -155,14 +155,18 @@ def down(name: str) -> bool:
     return True
 
 
-def _vipd_down(lab: str, where: str, host: str) -> None:
-    """What vipd keeps outside of the namespace, under its instance's name, does not go with it."""
-    instance = instance_of(lab, host)
-    kept = {path.parent.name for path in _kept(lab) if path.name == instance}
-    if "vipd-real-server" in kept:
-        carry_out(entering(where, [*VIPD, "real-server", "down", "--instance", instance]), True, _HURRY)
-    if "vipd" in kept:
-        carry_out(entering(where, [*VIPD, "--instance", instance, "down"]), True, _HURRY)
+def _vipd_down(lab: str) -> None:
+    """What vipd keeps outside of the namespaces, under its instances' names, does not go with them."""
+    commands = set()
+    for path in _kept(lab):
+        where = namespace_of(lab, path.name.rpartition("-")[2])
+        if where in namespaces_of(lab):
+            ours = path.parent.name == "vipd"
+            undo = ["--instance", path.name, "down"] if ours else ["real-server", "down", "--instance", path.name]
+            commands.add(tuple(entering(where, [*VIPD, *undo])))
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(carry_out, commands):
+            pass  # raises what failed
 
 
 def _kept(lab: str) -> Iterator[Path]:
@@ -191,7 +195,7 @@ def _require_root() -> None:
         raise EnvironmentProblem("a lab is made of network namespaces, for which root is needed")
 
 
-def carry_out(command: Sequence[str], check: bool, timeout: float) -> str:
+def carry_out(command: Sequence[str], check: bool = True, timeout: float = _HURRY) -> str:
     # A session of its own: Ctrl-C is for us, who then end it.
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, start_new_session=True)
     if check and done.returncode != 0:

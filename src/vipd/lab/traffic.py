@@ -37,7 +37,7 @@ def asking(lab: Lab, transport: Transport, family: int, **changes: Any) -> Plan:
 
 def load(lab: Lab, plan: Plan, patience: float = _PATIENCE) -> Result:
     """Carry out the plan to its end."""
-    return Result.load(json.loads(carry_out(client_command(lab, plan), True, patience)))
+    return Result.load(json.loads(carry_out(client_command(lab, plan), timeout=patience)))
 
 
 class Loading:
