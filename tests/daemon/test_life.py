@@ -193,6 +193,26 @@ def test_a_drain_outlives_reloads_and_daemons(lan: Lan, config: Path, echo: Conn
         assert not servers(lan)["10.0.0.3"]["drained"]
 
 
+def test_people_see_servers_connections_and_outcomes(lan: Lan, config: Path, echo: Connect) -> None:
+    with lan.daemon(config) as daemon:
+        daemon.ready()
+        known = [echo() for _ in range(3)]
+        assert all(answers(each) for each in known)
+        shown = lan.vipd("status").stdout
+        rows = [line.split() for line in shown.splitlines()]
+        assert ["web", "(rr)"] in rows
+        counted = {row[0]: row for row in rows if row and row[0] in ("10.0.0.2", "10.0.0.3")}
+        assert [row[1:3] for row in counted.values()] == [["nat", "1"], ["nat", "2"]]
+        assert sum(int(row[3]) for row in counted.values()) == 3
+        listed = lan.vipd("connections", "--state", "established", "--limit", "2")
+        assert listed.stdout.count(f"{VIP4}:80") == 2
+        assert "--limit 2 was reached" in listed.stderr
+        outcomes = lan.vipd("status", "--outcomes").stdout
+        (row,) = [line.split() for line in outcomes.splitlines() if line.startswith(" forward_nat ")]
+        assert int(row[1]) >= 6
+        assert row[2:6] == ["Sent", "to", "a", "real"]
+
+
 @pytest.mark.parametrize(
     ("service", "server", "hint"),
     [

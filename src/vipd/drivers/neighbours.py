@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 Hop: TypeAlias = tuple[Address, int]
 "A neighbour and the interface it is on."
 
+_FULL: Final = (errno.ENOBUFS, errno.ENOMEM)
 _GONE: Final = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 
 
@@ -57,6 +58,12 @@ def _manage(network: Network, address: Address, ifindex: int) -> None:
     try:
         network.ip.neigh("replace", dst=str(address), ifindex=ifindex, state=0, NDA_FLAGS_EXT=NTF_EXT_MANAGED)
     except NetlinkError as error:
+        if error.code in _FULL:
+            family = "ipv4" if address.version == 4 else "ipv6"
+            raise DataplaneError(
+                f"the kernel has no room for neighbour {address}; raise net.{family}.neigh.default.gc_thresh3 "
+                "above the number of real servers"
+            ) from None
         if error.code not in _GONE:
             raise DataplaneError(f"neighbour {address} cannot be kept resolved: {error}") from None
 
