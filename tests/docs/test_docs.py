@@ -8,13 +8,10 @@ from typing import Final
 
 import pytest
 
-from vipd import config
 from vipd.cli.app import COMMANDS
-from vipd.model.director import Method
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-EXAMPLES: Final = sorted(ROOT.glob("examples/*.yaml"))
 FAILURE_MODES: Final = (ROOT / "docs/failure-modes.md").read_text()
 
 # What a director, a data plane and a control plane without health checks and election must stand.
@@ -28,11 +25,6 @@ CONCERNED: Final = [
 def blocks(text: str) -> list[tuple[str, str]]:
     """Every fenced block: its language and what is in it."""
     return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def test_the_examples_load_and_show_every_method() -> None:
-    services = [service for path in EXAMPLES for service in config.load(path).director.services]
-    assert {server.method for service in services for server in service.servers} == set(Method)
 
 
 def test_the_readme_shows_an_example_as_it_is() -> None:
