@@ -57,7 +57,7 @@ def at_most(name: str, value: Samples, baseline: Samples, factor: float, against
     ratio = value.median / baseline.median if baseline.median > 0 else None
     goal = f"<= {factor:.4g} x {against}"
     met = ratio is not None and ratio <= factor
-    return Row(name, round(value.median, 1), unit, round(baseline.median, 1), ratio, goal, met, value.spread, against)
+    return Row(name, round(value.median, 3), unit, round(baseline.median, 3), ratio, goal, met, value.spread, against)
 
 
 def ahead_of(name: str, value: Samples, baseline: Samples, against: str, unit: str) -> Row:
@@ -65,19 +65,20 @@ def ahead_of(name: str, value: Samples, baseline: Samples, against: str, unit: s
     ratio = value.median / baseline.median if baseline.median > 0 else None
     met = ratio is not None and ratio > 1
     return Row(
-        name, round(value.median, 1), unit, round(baseline.median, 1), ratio, f"> {against}", met, value.spread, against
+        name, round(value.median, 3), unit, round(baseline.median, 3), ratio, f"> {against}", met, value.spread, against
     )
 
 
 def plain(name: str, value: Samples, unit: str = "ns/packet") -> Row:
     """A figure without a goal: a floor, another balancer."""
-    return Row(name, round(value.median, 1), unit, spread=value.spread)
+    return Row(name, round(value.median, 3), unit, spread=value.spread)
 
 
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
 
 
 def table(rows: Sequence[Row]) -> Table:
