@@ -29,7 +29,8 @@ def test_a_killed_daemon_is_not_missed_and_its_state_is_adopted(lab: MakeSite) -
         result = load.finish()
     assert result.answered == result.sent > 0
     assert (result.errors, result.moved) == ({}, 0)
-    assert site.status()["pid"] == site.director.process.pid if site.director.process else False
+    assert site.director.process is not None
+    assert site.status()["pid"] == site.director.process.pid
 
 
 def test_a_configuration_of_ones_own_is_used(lab: MakeSite) -> None:

@@ -92,11 +92,12 @@ def _summary(screen: Console, found: list[tuple[Topology, Observed]]) -> bool:
     from vipd.lab.verdict import as_data
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("METHOD", "TRANSPORT", "FAMILY"):
+    for heading in ("METHOD", "OVER"):
         table.add_column(heading, no_wrap=True)
     for heading in ("SENT", "ANSWERED"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("EACH SERVER", "SERVERS SEE", "REPLIES THROUGH DIRECTOR", "RIGHT"):
+    # Narrow enough for a terminal of 80 columns.
+    for heading in ("EACH SERVER", "CLIENT", "REPLIES PASS", "RIGHT"):
         table.add_column(heading, no_wrap=True)
     failed = False
     for topology, seen in found:
@@ -115,13 +116,12 @@ def _row(told: dict[str, Any]) -> list[str]:
     replies = told["reply_packets_through_director"]
     return [
         told["method"].upper(),
-        told["transport"],
-        told["family"],
+        f"{told['transport']} {told['family']}",
         str(told["sent"]),
         str(told["answered"]),
         " ".join(str(count) for count in told["servers"].values()),
-        "the client" if told["client_address_seen"] else "somebody else",
-        f"yes, {replies} packets" if told["replies_through_director"] else "no, directly",
+        "seen" if told["client_address_seen"] else "hidden",
+        f"director ({replies})" if told["replies_through_director"] else "router",
         "NO" if told["problems"] else "yes",
     ]
 
