@@ -168,7 +168,8 @@ def _server(
     local = egress is Egress.LOCAL
     weight = 0 if drained and is_drained(key, drained) else server.weight
     source, bits = (None, 0) if local or server.method is not Method.TUN else tunnel_source(server)
-    return HeldServer(key, server.method, local, weight, source, bits)
+    # No method carries what stays here; nat is how the data plane reads it back.
+    return HeldServer(key, Method.NAT if local else server.method, local, weight, source, bits)
 
 
 def is_drained(key: ServerKey, drained: frozenset[tuple[Address, int | None]]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vipd.config import Loaded
+from vipd.control import desired
 from vipd.daemon.director import Daemon
 from vipd.daemon.down import dismantle
 from vipd.daemon.keeper import Keeper, require_free
@@ -25,7 +26,9 @@ from vipd.drivers.files import Lock, private_directory, secret
 from vipd.drivers.ledger import Ledger
 from vipd.drivers.network import Network
 from vipd.errors import DirectorError, EnvironmentProblem
+from vipd.model.director import Director
 from vipd.model.instance import Instance
+from vipd.model.state import Egress
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +94,7 @@ def _serve(instance: Instance, path: Path, loaded: Loaded, ledger: Ledger) -> No
     place = Path(director.secret_file) if director.secret_file else instance.secret
     key = secret(place, SECRET_SIZE, create=not director.secret_file)
     with ExitStack() as undo:
-        plane = open_xdp(instance.pins, key, Sizes(director.connections))
+        plane = open_xdp(instance.pins, key, _sizes(director, key))
         if plane.pins.adopted:
             log.info("adopted the state in %s", instance.pins)
         else:
@@ -100,6 +103,11 @@ def _serve(instance: Instance, path: Path, loaded: Loaded, ledger: Ledger) -> No
             # Before the first thread: each has capabilities of its own.
             privileges.drop()
             asyncio.run(_run(instance, path, Keeper(loaded, key, lambda: Site(plane, ledger)), undo))
+
+
+def _sizes(director: Director, key: bytes) -> Sizes:
+    """Room for the tables of its services; how servers are reached changes no table's length."""
+    return Sizes.fitting(director.connections, desired(director, lambda _: Egress.ON_LINK, key, frozenset()))
 
 
 async def _run(instance: Instance, path: Path, keeper: Keeper, undo: ExitStack) -> None:
