@@ -107,7 +107,7 @@ def _serve(instance: Instance, path: Path, loaded: Loaded, ledger: Ledger) -> No
 
 def _sizes(director: Director, key: bytes) -> Sizes:
     """Room for the tables of its services; how servers are reached changes no table's length."""
-    return Sizes.fitting(director.connections, desired(director, lambda _: Egress.ON_LINK, key, frozenset()))
+    return Sizes.fitting(director.connections, desired(director, lambda _: Egress.ON_LINK, key, frozenset()).values())
 
 
 async def _run(instance: Instance, path: Path, keeper: Keeper, undo: ExitStack) -> None:
