@@ -9,6 +9,7 @@ key can aim at a server.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,11 +32,11 @@ _ORDER: Final = 0
 _OFFSET: Final = 1
 _SKIP: Final = 2
 
-_STEP: Final = 0.5
+_STEP: Final = 0.45
 "How much of what is free is shared out between two looks ahead."
-_AHEAD: Final = 1.3
+_AHEAD: Final = 1.7
 "Times the free slots that a row's turns need: others take some meanwhile."
-_TAIL: Final = 2
+_TAIL: Final = 1
 "With less than this times the table's size to sort, the last free slots are sorted per server."
 
 
@@ -130,41 +131,40 @@ class _Filling:
         self.ahead: list[list[int]] = [[] for _ in number]
         "Slots of each permutation that were free when looked at, in its order."
         self.cursor = [iter(each) for each in self.ahead]
-        self.table = np.zeros(slots * count, np.int64)
+        self.owner = array("q", bytes(8 * slots * count))
 
     def run(self) -> Integers:
         while self.left.any():
             ending = np.minimum(self.rows, self.left) * self.left <= _TAIL * self.slots
-            rate = np.maximum(self.rate, 1e-9)
-            rounds = np.where(
-                ending, np.ceil((self.left + self.rows) / rate) + 1, np.maximum(1, _STEP * self.left / rate)
-            )
-            turns = self._turns(np.where(self.left > 0, rounds, 0).astype(np.int64))
+            most = np.where(ending, self.left, np.ceil(_STEP * self.left).astype(np.int64))
+            turns = self._turns(most)
             last = ending[self.number[turns]]
             self._look_ahead(turns[~last])
             self._look_to_the_end(np.unique(turns[last]), ending)
             self._share_out(turns)
-        return self.table
+        return np.frombuffer(self.owner, np.int64)
 
-    def _turns(self, rounds: Integers) -> Integers:
-        """The rows whose turn it is, in order, up to the end of so many further rounds.
+    def _turns(self, most: Integers) -> Integers:
+        """The rows whose turn it is, by table and in order, so many of each table.
 
         The k-th turn (from 0) of weight w comes in round ceil((2k + 1) W / 2w) - 1.
         """
-        self.round += rounds
-        w, most = self.weight, self.heaviest
-        until = np.maximum((2 * self.round[self.number] * w + most) // (2 * most), self.had)
-        more = until - self.had
+        number, w, heaviest = self.number, self.weight, self.heaviest
+        rounds = np.where(most > 0, np.ceil((most + self.rows) / np.maximum(self.rate, 1e-9)) + 1, 0).astype(np.int64)
+        until = (2 * (self.round + rounds)[number] * w + heaviest) // (2 * heaviest)
+        more = np.where(most[number] > 0, until - self.had, 0)
         row = np.repeat(np.arange(len(w)), more)
-        turn = np.arange(len(row)) - np.repeat(np.cumsum(more) - until, more)
-        self.had = until
-        mine, number = w[row], self.number[row]
-        when = ((2 * turn + 1) * most[row] + 2 * mine - 1) // (2 * mine)
-        row = row[np.lexsort((when * len(w) + row, number))]
-        number = self.number[row]
-        each = np.bincount(number, minlength=len(self.left))
-        nth = np.arange(len(row)) - (np.cumsum(each) - each)[number]
-        return row[nth < self.left[number]]
+        turn = np.arange(len(row)) - np.repeat(np.cumsum(more) - more - self.had, more)
+        when = ((2 * turn + 1) * heaviest[row] + 2 * w[row] - 1) // (2 * w[row])
+        order = np.lexsort((row, when, number[row])) if len(most) > 1 else np.argsort(when * len(w) + row)
+        row, when = row[order], when[order]
+        each = np.bincount(number[row], minlength=len(most))
+        start = np.cumsum(each) - each
+        taking = np.arange(len(row)) - start[number[row]] < most[number[row]]
+        self.had = self.had + np.bincount(row[taking], minlength=len(w))
+        busy = most > 0
+        self.round[busy] = when[(start + most - 1)[busy]] - 1
+        return row[taking]
 
     def _look_ahead(self, turns: Integers) -> None:
         """About as many further slots for each row as its turns will need."""
@@ -213,18 +213,15 @@ class _Filling:
             start = end
 
     def _share_out(self, turns: Integers) -> None:
-        free, cursor = self.free, self.cursor
-        taken: list[int] = []
-        take = taken.append
+        free, cursor, owner = self.free, self.cursor, self.owner
         for row in turns.tolist():
             for slot in cursor[row]:
                 if free[slot]:
                     free[slot] = 0
-                    take(slot)
+                    owner[slot] = row
                     break
             else:
-                take(self._beyond(row))
-        self.table[taken] = turns
+                owner[self._beyond(row)] = row
         self.left -= np.bincount(self.number[turns], minlength=len(self.left))
 
     def _beyond(self, row: int) -> int:
