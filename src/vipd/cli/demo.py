@@ -91,7 +91,7 @@ def _summary(screen: Console, found: list[tuple[Topology, Observed]]) -> bool:
 
     from vipd.lab.verdict import as_data
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("METHOD", "OVER"):
         table.add_column(heading, no_wrap=True)
     for heading in ("SENT", "ANSWERED"):
