@@ -82,7 +82,9 @@ static __always_inline int can_be_stateless(const struct packet *pkt, __u32 serv
 	return id && *id == server_id;
 }
 
-/* RFC 1122 3.2.1.3: no host sends from these; nor does the VIP to itself ("land"). */
+/* RFC 1122 3.2.1.3: no host sends from these; nor does the VIP to itself ("land"). That
+ * a real server does not get what comes from its own address is seen once it is chosen.
+ */
 static __always_inline int source_is_martian(const struct packet *pkt)
 {
 	const struct addr *a = &pkt->flow.source;
@@ -104,6 +106,12 @@ static __always_inline __u32 slot_at(__u32 base, __u32 n)
 	__u32 key = base + n, *id = bpf_map_lookup_elem(&slots, &key);
 
 	return id ? *id : 0;
+}
+
+/* 0 to count - 1, by the hash's high half; a division would cost more than the hash. */
+static __always_inline __u32 hash_slot(__u64 hash, __u32 count)
+{
+	return (hash >> 32) * count >> 32;
 }
 
 /* Least connections: the walk over a service's servers. */
@@ -148,7 +156,8 @@ static __always_inline __u32 least_of(const struct service *service)
 __noinline __u32 choose(const struct flow *flow, __u32 service_id)
 {
 	const struct service *service = bpf_map_lookup_elem(&service_table, &service_id);
-	__u64 *cursor, number;
+	__u32 number;
+	__u64 *cursor;
 
 	if (!flow || !service || !service->slot_count)
 		return 0;
@@ -159,13 +168,15 @@ __noinline __u32 choose(const struct flow *flow, __u32 service_id)
 	case SCHEDULER_RR:
 	case SCHEDULER_WRR:
 		cursor = bpf_map_lookup_elem(&cursors, &service_id);
-		number = cursor ? __sync_fetch_and_add(cursor, 1) : 0;
+		number = cursor ? __sync_fetch_and_add(cursor, 1) % service->slot_count : 0;
 		break;
 	default:
-		number = client_hash(&flow->source,
-				     service->flags & SERVICE_MH_PORT ? flow->source_port : 0);
+		number = hash_slot(client_hash(&flow->source, service->flags & SERVICE_MH_PORT ?
+								      flow->source_port :
+								      0),
+				   service->slot_count);
 	}
-	return slot_at(service->slots, number % service->slot_count);
+	return slot_at(service->slots, number);
 }
 
 /* The same for every packet of a flow, with or without memory of it. */
@@ -179,8 +190,8 @@ __noinline __u32 choose_stateless(const struct flow *flow, __u32 service_id)
 	by_port = (service->scheduler != SCHEDULER_SH && service->scheduler != SCHEDULER_MH) ||
 		  service->flags & SERVICE_MH_PORT;
 	return slot_at(service->fallback,
-		       client_hash(&flow->source, by_port ? flow->source_port : 0) %
-			       service->fallback_count);
+		       hash_slot(client_hash(&flow->source, by_port ? flow->source_port : 0),
+				 service->fallback_count));
 }
 
 static __always_inline const struct real_server *server_of(__u32 id, __u32 service_id)
@@ -307,6 +318,8 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 	if (pkt->new_allowed) {
 		id = choose(&pkt->flow, service_id);
 		server = server_of(id, service_id);
+		if (server && addr_equal(&server->address, &pkt->flow.source))
+			return DROP_MARTIAN;
 		if (server) {
 			int made = remember(&pkt->flow, pkt->hash, id, pkt->segment, pkt->now);
 
@@ -324,6 +337,8 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 		if (!server)
 			return reply_refused(ctx, pkt, REPLY_RESET_NO_SERVER,
 					     REPLY_UNREACHABLE_NO_SERVER);
+		if (addr_equal(&server->address, &pkt->flow.source))
+			return DROP_MARTIAN;
 		if (!can_be_stateless(pkt, id, server))
 			return reply_refused(ctx, pkt, REPLY_RESET_NO_CONNECTION,
 					     REPLY_UNREACHABLE_NO_CONNECTION);

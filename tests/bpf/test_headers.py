@@ -185,6 +185,19 @@ def test_martians_and_land_are_dropped(
     dropped(director, framed(ip(family, src=source) / transport, director.wires.out), "DROP_MARTIAN")
 
 
+@each_family
+@pytest.mark.parametrize("transport", [tcp("S"), tcp("A"), udp()], ids=["syn", "ack", "udp"])
+@pytest.mark.parametrize("method", list(Method), ids=lambda each: each.name.lower())
+def test_no_server_gets_what_comes_from_its_own_address(
+    director: Director, family: int, transport: Any, method: Method
+) -> None:
+    """Its kernel would throw it away without a word; here it is counted."""
+    serve(director, family, method)
+    dropped(director, framed(ip(family, src=server(family, 1)) / transport, director.wires.out), "DROP_MARTIAN")
+    neighbour = framed(ip(family, src=server(family, 2)) / transport, director.wires.out)
+    assert "DROP_MARTIAN" not in director.run(neighbour).outcomes
+
+
 def test_an_ipv6_packet_does_not_pass_for_ipv4(director: Director) -> None:
     """In the tables ::ffff:a.b.c.d is IPv4: on the wire it must not become a flow of IPv4."""
     serve(director, 4)
