@@ -2,7 +2,8 @@
 /* The connection table: find, reserve, publish, end. Knows no packet and no server
  * but by number.
  *
- * Buckets of 16 slots; a flow lives in one of two buckets. Nobody locks: a slot is
+ * Buckets of 16 slots; a flow lives in one of two buckets, in its home slot of the
+ * first if it can, which is looked at before the tags are. Nobody locks: a slot is
  * taken by setting its tag, exists from the moment that `life` is not 0, and ends
  * with the one compare-and-swap of `life` to 0 that succeeds; only then is the tag
  * cleared. A kernel hash would cost a second cache miss a lookup and could not be
@@ -116,28 +117,35 @@ struct found {
 	__u32 position;
 };
 
-static __always_inline struct connection *bucket_find(__u32 key, const struct flow *flow, __u8 tag,
+/* The slot of its first bucket that a flow takes if it is free. */
+static __always_inline __u32 home_slot(__u32 hash)
+{
+	return hash >> 8 & (BUCKET_SLOTS - 1);
+}
+
+/* Whether this is the flow's entry. */
+static __always_inline int slot_holds(struct connection *conn, const struct flow *flow,
+				      struct found *found)
+{
+	found->life = *(volatile __u64 *)&conn->life;
+	if (!found->life || !flow_equal(&conn->flow, flow))
+		return 0;
+	/* A slot that was given to another flow while we read has another generation. */
+	return !((*(volatile __u64 *)&conn->life ^ found->life) >> LIFE_GENERATION_SHIFT & 0xffff);
+}
+
+static __always_inline struct connection *bucket_find(struct bucket *bucket, __u32 key,
+						      const struct flow *flow, __u8 tag,
 						      struct found *found)
 {
-	struct bucket *bucket = bpf_map_lookup_elem(&connections, &key);
-	__u32 mask;
+	__u32 mask = bucket_matches(bucket, tag);
 
-	if (!bucket)
-		return NULL;
-	mask = bucket_matches(bucket, tag);
 	for (int n = 0; n < BUCKET_SLOTS && mask; n++, mask &= mask - 1) {
 		__u32 i = first_of(mask);
-		struct connection *conn = &bucket->slot[i];
-		__u64 life = *(volatile __u64 *)&conn->life;
 
-		if (!life || !flow_equal(&conn->flow, flow))
-			continue;
-		/* A slot that was given to another flow while we read has another generation. */
-		if ((*(volatile __u64 *)&conn->life ^ life) >> LIFE_GENERATION_SHIFT & 0xffff)
-			continue;
-		found->life = life;
 		found->position = key * BUCKET_SLOTS + i;
-		return conn;
+		if (slot_holds(&bucket->slot[i], flow, found))
+			return &bucket->slot[i];
 	}
 	return NULL;
 }
@@ -145,9 +153,21 @@ static __always_inline struct connection *bucket_find(__u32 key, const struct fl
 static __always_inline struct connection *connection_find(const struct flow *flow, __u32 hash,
 							  struct found *found)
 {
-	struct connection *conn = bucket_find(first_bucket(hash), flow, tag_of(hash), found);
+	__u32 key = first_bucket(hash), home = home_slot(hash);
+	struct bucket *bucket = bpf_map_lookup_elem(&connections, &key);
+	struct connection *conn;
 
-	return conn ?: bucket_find(second_bucket(hash), flow, tag_of(hash), found);
+	if (!bucket)
+		return NULL;
+	found->position = key * BUCKET_SLOTS + home;
+	if (slot_holds(&bucket->slot[home], flow, found))
+		return &bucket->slot[home];
+	conn = bucket_find(bucket, key, flow, tag_of(hash), found);
+	if (conn)
+		return conn;
+	key = second_bucket(hash);
+	bucket = bpf_map_lookup_elem(&connections, &key);
+	return bucket ? bucket_find(bucket, key, flow, tag_of(hash), found) : NULL;
 }
 
 #define NO_SLOT 0xffffffff
@@ -171,7 +191,7 @@ static __always_inline void slot_release(__u32 position)
 		__sync_fetch_and_and(&bucket->tags[i >> 3], ~(0xffULL << (i & 7) * 8));
 }
 
-static __always_inline __u32 bucket_reserve(__u32 key, __u8 tag)
+static __always_inline __u32 bucket_reserve(__u32 key, __u32 hash)
 {
 	struct bucket *bucket = bpf_map_lookup_elem(&connections, &key);
 
@@ -184,12 +204,15 @@ static __always_inline __u32 bucket_reserve(__u32 key, __u8 tag)
 
 		if (!mask)
 			return NO_SLOT;
-		i = first_of(mask);
+		i = home_slot(hash);
+		if (!(mask >> i & 1))
+			i = first_of(mask);
 		word = &bucket->tags[i >> 3];
 		old = *(volatile __u64 *)word;
 		if (old >> (i & 7) * 8 & 0xff)
 			continue;
-		if (__sync_val_compare_and_swap(word, old, old | (__u64)tag << (i & 7) * 8) == old)
+		if (__sync_val_compare_and_swap(word, old,
+						old | (__u64)tag_of(hash) << (i & 7) * 8) == old)
 			return key * BUCKET_SLOTS + i;
 	}
 	return NO_SLOT;
@@ -198,9 +221,9 @@ static __always_inline __u32 bucket_reserve(__u32 key, __u8 tag)
 /* A slot that is ours to fill; it exists for others once connection_publish is done. */
 __noinline __u32 slot_reserve(__u32 hash)
 {
-	__u32 position = bucket_reserve(first_bucket(hash), tag_of(hash));
+	__u32 position = bucket_reserve(first_bucket(hash), hash);
 
-	return position != NO_SLOT ? position : bucket_reserve(second_bucket(hash), tag_of(hash));
+	return position != NO_SLOT ? position : bucket_reserve(second_bucket(hash), hash);
 }
 
 static __always_inline void connection_publish(struct connection *conn, __u64 life)

@@ -157,6 +157,7 @@ struct sweeper {
 	struct bpf_timer timer;
 	__u64 position; /* the next bucket */
 	__u64 beats;
+	__u64 clock; /* ns of CLOCK_MONOTONIC at the last beat; 0: none yet */
 };
 
 struct {

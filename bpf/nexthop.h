@@ -96,9 +96,10 @@ next_hop_of_server(struct xdp_md *ctx, const struct packet *pkt, const struct re
 }
 
 /* 1 to RETURN_HOPS - 1: the hop's place in return_hops; 0 where that place is taken
- * by another, and the routes have to be asked for every packet.
+ * by another, and the routes have to be asked for every packet. Of a place that is
+ * taken, `resolved_at` is when its hop was last the answer; of one being taken, 1.
  */
-static __always_inline __u16 return_hop_number(const struct next_hop *hop)
+static __always_inline __u16 return_hop_number(const struct next_hop *hop, __u64 now)
 {
 	const __u16 *mac = (const __u16 *)hop->destination;
 	__u32 key = mac[0] ^ mac[1] ^ mac[2] ^ hop->ifindex * 0x9e37;
@@ -114,14 +115,26 @@ static __always_inline __u16 return_hop_number(const struct next_hop *hop)
 		held->kind = hop->kind;
 		__builtin_memcpy(held->destination, hop->destination, ETH_ALEN);
 		__builtin_memcpy(held->source, hop->source, ETH_ALEN);
-		__sync_lock_test_and_set(&held->resolved_at, 2);
+		__sync_lock_test_and_set(&held->resolved_at, now);
 		return key;
 	}
-	if (held->resolved_at != 2 || held->ifindex != hop->ifindex || held->mtu != hop->mtu ||
+	if (held->resolved_at == 1 || held->ifindex != hop->ifindex || held->mtu != hop->mtu ||
 	    held->kind != hop->kind || !mac_equal(held->destination, hop->destination) ||
 	    !mac_equal(held->source, hop->source))
 		return 0;
+	held->resolved_at = now;
 	return key;
+}
+
+/* A hop is asked for anew when nobody got it as an answer for a while, and by each
+ * connection of its own every few seconds: routes may change for one client alone.
+ */
+static __always_inline int return_hop_is_fresh(const struct packet *pkt,
+					       const struct next_hop *held)
+{
+	if (pkt->now - held->resolved_at > config.next_hop_age && pkt->now > held->resolved_at)
+		return 0;
+	return !pkt->touched || (pkt->hash ^ pkt->now >> 29) & 7;
 }
 
 /* The way back to the client, remembered in the reply's connection entry by number. */
@@ -132,11 +145,11 @@ static __always_inline void next_hop_of_client(struct xdp_md *ctx, struct packet
 	const struct next_hop *held = key ? bpf_map_lookup_elem(&return_hops, &key) : NULL;
 	int found;
 
-	if (held && !pkt->touched) {
+	if (held && return_hop_is_fresh(pkt, held)) {
 		*hop = *held;
 		return;
 	}
 	found = next_hop_ask(ctx, &pkt->flow.destination, hop);
 	if (pkt->connection)
-		pkt->connection->return_hop = found ? return_hop_number(hop) : 0;
+		pkt->connection->return_hop = found ? return_hop_number(hop, pkt->now) : 0;
 }

@@ -16,8 +16,8 @@
 #include "addr.h"
 #include "realserver_abi.h"
 
-#define IP_FRAGMENT_MASK	0x3fff /* more fragments, and the offset */
-#define MAX_ADDRESSES		1024
+#define IP_FRAGMENT_MASK 0x3fff /* more fragments, and the offset */
+#define MAX_ADDRESSES 1024
 #define INNER_LENGTH_IMPOSSIBLE 0x10000 /* more than any outer packet carries */
 
 /* Prefix of outer sources; ::/0 where any is allowed. IPv4 counts from bit 96. */
@@ -62,7 +62,7 @@ struct packet {
 	struct addr source;	 /* of the outer header */
 	struct addr destination; /* of the outer header */
 	struct addr inner;	 /* destination of the inner header */
-	__u8 outer_length; /* bytes of the outer header; 8 bits: a bound that the verifier keeps */
+	__u8 outer_length;  /* bytes of the outer header; 8 bits: a bound that the verifier keeps */
 	__u32 carried;	    /* bytes behind it, as it says itself */
 	__u32 inner_length; /* of the inner packet, as that says itself */
 	__u8 outer_ecn;
@@ -255,8 +255,7 @@ static __always_inline int merge_ecn(struct xdp_md *ctx, struct packet *pkt)
 			return DECAP_DROP_TRUNCATED;
 		ecn = merged_ecn(pkt->outer_ecn, (ip->flow_lbl[0] >> 4) & ECN_MASK);
 		if (ecn >= 0)
-			ip->flow_lbl[0] =
-				(ip->flow_lbl[0] & ~(ECN_MASK << 4)) | (ecn << 4);
+			ip->flow_lbl[0] = (ip->flow_lbl[0] & ~(ECN_MASK << 4)) | (ecn << 4);
 	}
 	return ecn < 0 ? DECAP_DROP_ECN : DECAP_CONTINUE;
 }

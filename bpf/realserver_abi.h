@@ -20,9 +20,9 @@ enum decapsulation {
 	DECAP_DROP_TRUNCATED, /* a header or the outer length goes beyond the frame */
 	DECAP_DROP_OUTER_CHECKSUM,
 	DECAP_DROP_INNER_VERSION, /* the inner header is not of the family announced */
-	DECAP_DROP_INNER_LENGTH, /* the inner packet is longer than the outer one carries */
-	DECAP_DROP_SOURCE,	 /* outer source is not among the directors allowed */
-	DECAP_DROP_ECN, /* congestion marked, inner packet not capable (RFC 6040, 4.2) */
-	DECAP_DROP_ADJUST, /* the kernel did not take the outer header off */
+	DECAP_DROP_INNER_LENGTH,  /* the inner packet is longer than the outer one carries */
+	DECAP_DROP_SOURCE,	  /* outer source is not among the directors allowed */
+	DECAP_DROP_ECN,		  /* congestion marked, inner packet not capable (RFC 6040, 4.2) */
+	DECAP_DROP_ADJUST,	  /* the kernel did not take the outer header off */
 	DECAP_COUNT,
 };

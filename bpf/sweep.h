@@ -39,10 +39,12 @@ static int sweep_step(__u32 n, struct sweep *sweep)
 
 static int sweep_beat(void *map, __u32 *key, struct sweeper *self)
 {
-	struct sweep sweep = { .tick = tick_of(bpf_ktime_get_coarse_ns()) };
+	struct sweep sweep = {};
 
 	(void)map;
 	(void)key;
+	self->clock = bpf_ktime_get_coarse_ns();
+	sweep.tick = tick_of(self->clock);
 	sweep.position = self->position;
 	bpf_loop(config.sweep_buckets, sweep_step, &sweep, 0);
 	self->position = (self->position + config.sweep_buckets) % config.buckets;

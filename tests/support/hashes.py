@@ -56,7 +56,7 @@ def siphash(data: bytes, key: tuple[int, int], compress: int = 1, finish: int = 
 def client_slot(client: str, port: int, slots: int) -> int:
     """Of a region; port 0 where only the address counts."""
     data = packed(client) + struct.pack(">H", port) + bytes(6)
-    return siphash(data, (HASH_KEY[0], HASH_KEY[1])) % slots
+    return (siphash(data, (HASH_KEY[0], HASH_KEY[1])) >> 32) * slots >> 32
 
 
 def flow_hash(source: str, destination: str, source_port: int, destination_port: int, protocol: int) -> int:

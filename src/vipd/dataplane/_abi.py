@@ -314,8 +314,9 @@ CONFIG: Final = _struct(
 )
 
 SWEEPER: Final = _struct(
-    32,
+    40,
     ("timer", "V16", 0),
     ("position", "<u8", 16),
     ("beats", "<u8", 24),
+    ("clock", "<u8", 32),
 )
