@@ -106,6 +106,8 @@ def _summary(screen: Console, found: list[tuple[Topology, Observed]]) -> bool:
         table.add_row(*_row(told))
     screen.print()
     screen.print(table)
+    screen.print("CLIENT: whether servers saw the client's own address. REPLIES PASS: the")
+    screen.print("director, with the packets that it counted, or only the router.\n")
     screen.print(
         "something is WRONG, see above" if failed else "all of it is right", style="red" if failed else "green"
     )
