@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final, TypeAlias
@@ -16,16 +14,19 @@ from typing import Annotated, Final, TypeAlias
 import typer
 from rich.console import Console
 
-from bench import live, loads, testrun
+from bench import control, live, loads, testrun
 from bench.effort import QUICK, Effort
 from bench.harness import MeasureError
 from bench.report import Row, dump, show
 from vipd.errors import DirectorError
 
 Part: TypeAlias = Callable[[Effort, Callable[[str], None]], Iterator[Row]]
-PARTS: Final[dict[str, Part]] = {"testrun": testrun.rows, "packets": live.rows, "loads": loads.rows}
-if find_spec("bench.control"):
-    PARTS["control"] = import_module("bench.control").rows
+PARTS: Final[dict[str, Part]] = {
+    "testrun": testrun.rows,
+    "packets": live.rows,
+    "loads": loads.rows,
+    "control": control.rows,
+}
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

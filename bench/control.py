@@ -9,6 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
+from bench.effort import Effort
+from bench.report import Row
 from vipd import config, control
 from vipd.control import maglev
 from vipd.model.director import Address, Director
@@ -97,3 +99,9 @@ def _figure(name: str, seconds: float, goal: float) -> dict[str, Any]:
         "goal": f"<= {goal:g} ms",
         "met": value <= goal,
     }
+
+
+def rows(_effort: Effort, told: Callable[[str], None]) -> Iterator[Row]:
+    told("the control plane")
+    for figure in _figures(REPEATS):
+        yield Row(**figure)
