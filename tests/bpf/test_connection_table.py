@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 import pytest
@@ -128,11 +129,15 @@ def test_a_servers_own_connections_are_not_taken_for_replies(director: Director,
     assert (result.action, result.frame, result.outcomes) == (XDP_PASS, own, {"PASS_NOT_OURS": 1})
 
 
+@cache
+def hashes(family: int) -> dict[int, int]:
+    """Client port to the hash of its flow."""
+    return {port: flow_hash(CLIENT[family], VIP[family], port, PORT, TCP) for port in range(1024, 40000)}
+
+
 def crowd(family: int, bucket: int) -> Iterator[int]:
     """Client ports of flows whose first bucket is this one."""
-    for port in range(1024, 65536):
-        if buckets_of(flow_hash(CLIENT[family], VIP[family], port, PORT, TCP), BUCKETS)[0] == bucket:
-            yield port
+    return (port for port, value in hashes(family).items() if buckets_of(value, BUCKETS)[0] == bucket)
 
 
 @each_family
@@ -146,8 +151,7 @@ def test_a_crowded_bucket_lets_flows_live_in_their_second(director: Director, fa
     assert sorted(where) == sorted(chosen)
     assert [port for port in chosen if where[port] == 5] == chosen[:16]
     for n, port in enumerate(chosen):
-        value = flow_hash(CLIENT[family], VIP[family], port, PORT, TCP)
-        assert where[port] in buckets_of(value, BUCKETS)
+        assert where[port] in buckets_of(hashes(family)[port], BUCKETS)
         result = director.run(framed(segment(family, "A", sport=port), director.wires.out))
         assert result.events == {}
         assert result.frame[5] == 0x11 + n % 3
@@ -156,11 +160,7 @@ def test_a_crowded_bucket_lets_flows_live_in_their_second(director: Director, fa
 @each_family
 def test_two_full_buckets_are_a_full_table_for_their_flows(director: Director, family: int) -> None:
     serve(director, family, Method.DR)
-    both = [
-        port
-        for port in range(1024, 65536)
-        if buckets_of(flow_hash(CLIENT[family], VIP[family], port, PORT, TCP), BUCKETS) == (5, 9)
-    ]
+    both = [port for port, value in hashes(family).items() if buckets_of(value, BUCKETS) == (5, 9)]
     for port in [*crowd(family, 9)][:16] + [*crowd(family, 5)][:16]:
         director.run(framed(segment(family, sport=port), director.wires.out))
     occupied = [sum(entry.position // 16 == bucket for entry in director.entries()) for bucket in (5, 9)]
@@ -178,12 +178,10 @@ def test_two_full_buckets_are_a_full_table_for_their_flows(director: Director, f
 def test_equal_tags_do_not_confuse_flows(director: Director, family: int) -> None:
     """Many flows share a bucket and the byte that is compared first; each finds its own server."""
     serve(director, family, Method.DR)
-    hashes = {port: flow_hash(CLIENT[family], VIP[family], port, PORT, TCP) for port in range(1024, 65536)}
-    first = hashes[1024]
+    first = hashes(family)[1024]
+    where, tag = buckets_of(first, BUCKETS)[0], first & 0xFF
     alike = [
-        port
-        for port, value in hashes.items()
-        if buckets_of(value, BUCKETS)[0] == buckets_of(first, BUCKETS)[0] and value & 0xFF == first & 0xFF
+        port for port, value in hashes(family).items() if buckets_of(value, BUCKETS)[0] == where and value & 0xFF == tag
     ][:8]
     assert len(alike) > 2
     for port in alike:

@@ -73,13 +73,12 @@ def unreachable(family: int, offending: Any) -> Any:
 @pytest.mark.parametrize(
     "transport",
     [
-        tcp("S", seq=0xFFFFFFFF),
         tcp("A"),
         tcp("PA") / Raw(b"data"),
         tcp("PA", options=[("Timestamp", (1, 2))]) / Raw(b"odd"),
         tcp("FA"),
     ],
-    ids=["syn", "ack", "data", "options", "fin"],
+    ids=["ack", "data", "options", "fin"],
 )
 def test_the_next_segment_is_answered_with_a_reset(
     director: Director, family: int, method: Method, transport: Any
@@ -107,6 +106,17 @@ def test_the_next_datagram_is_answered_with_port_unreachable(
     assert (result.action, result.outcomes) == (XDP_TX, {"REPLY_UNREACHABLE_SERVER_REMOVED": 1})
     assert result.frame == sent(unreachable(family, packet), director.wires.out, CLIENT_MAC)
     assert director.entries() == []
+    assert director.load(old) == Load(0, 0)
+
+
+@each_family
+def test_a_syn_of_the_same_flow_is_a_new_connections(director: Director, family: int) -> None:
+    """The client has begun anew, and the director never heard that the old one had ended."""
+    old, new = connected(director, family, TCP_NUMBER)
+    director.change_server(old, status=ServerStatus.REMOVED_RESET)
+    result = director.run(framed(request(family, TCP_NUMBER), director.wires.out))
+    assert (result.action, result.outcomes) == (XDP_REDIRECT, {"FORWARD_DR": 1})
+    assert [entry.real_server for entry in director.entries()] == [new]
     assert director.load(old) == Load(0, 0)
 
 
