@@ -62,7 +62,8 @@ static __always_inline int server_stands(struct packet *pkt, const struct connec
 	if (server && server->service == conn->service &&
 	    (server->status == SERVER_PRESENT || server->status == SERVER_REMOVED_KEEP))
 		return 1;
-	if (server && server->status == SERVER_REMOVED_RESET) {
+	/* Whoever begins anew, from a port of old, has nothing that could be reset. */
+	if (server && server->status == SERVER_REMOVED_RESET && !(pkt->tcp && pkt->new_allowed)) {
 		pkt->removed = 1;
 		return 1;
 	}

@@ -235,7 +235,7 @@ def test_an_expired_connection_to_a_removed_server_is_scheduled_like_any_other(d
 
 
 @each_family
-@pytest.mark.parametrize("flags", ["S", "A"])
+@pytest.mark.parametrize("flags", ["FA", "A"])
 def test_a_reset_of_a_jumbo_segment_is_small(director: Director, family: int, flags: str) -> None:
     old, _ = connected(director, family, TCP_NUMBER)
     director.change_server(old, status=ServerStatus.REMOVED_RESET)
