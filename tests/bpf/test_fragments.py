@@ -27,7 +27,7 @@ from tests.support.tables import UDP as UDP_NUMBER
 from tests.support.tables import Director
 from tests.support.wires import CLIENT, CLIENT_MAC, VIP, server, server_mac
 from vipd.dataplane import _abi
-from vipd.dataplane._abi import Method
+from vipd.dataplane._abi import Method, ServerStatus
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 ID: Final = 0xCAFE
@@ -247,3 +247,14 @@ def test_a_first_fragment_carries_a_datagrams_whole_length(director: Director, f
     assert (first[UDP] if UDP in first else UDP(bytes(first[IPv6ExtHdrFragment].payload))).len == len(DATA) + 8
     assert director.run(framed(first, director.wires.out)).outcomes == {"FORWARD_DR": 1}
     assert TCP not in first
+
+
+@each_family
+def test_a_later_fragment_is_not_rescheduled(director: Director, family: int) -> None:
+    """Without its first one it is of no use to another server; the next whole packet moves the flow."""
+    serve(director, family, Method.DR)
+    first, second, *_ = fragments(from_client(family))
+    director.run(framed(first, director.wires.out))
+    director.change_server(director.connection().real_server, status=ServerStatus.REMOVED_RESCHEDULE)
+    assert "CONNECTION_NEW" not in director.run(framed(second, director.wires.out)).events
+    assert director.entries() == []

@@ -250,3 +250,31 @@ def test_half_open_connections_have_a_minute(director: Director) -> None:
     open_connection(director, 4, Method.DR)
     assert director.connection().left == pytest.approx(60, abs=0.5)
     assert director.connection().source_port == CLIENT_PORT
+
+
+@pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
+def test_a_connection_is_known_to_the_end_of_its_last_tick(director: Director, protocol: int) -> None:
+    open_connection(director, 4, Method.DR, protocol)
+    packet = framed(later(4, protocol), director.wires.out)
+    for _ in range(20):  # until a run falls into one tick from beginning to end
+        tick = now()
+        director.set_life(director.connection(), expires=tick)
+        events = director.run(packet).events
+        if now() == tick:
+            assert events == {}
+            return
+    raise AssertionError("no tick was long enough")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_reply_whose_client_entry_is_anothers_is_not_known(director: Director, family: int) -> None:
+    """The slot that it names may have been given to another flow meanwhile."""
+    open_connection(director, family, Method.NAT)
+    [own] = director.connections()
+    director.run(framed(segment(family, sport=CLIENT_PORT + 1), director.wires.out))
+    [other] = [entry for entry in director.connections() if entry.position != own.position]
+    assert own.twin is not None
+    director.table["slot"]["twin"][own.twin // 16, own.twin % 16] = other.position + 1
+    frame = framed(answer(family, TCP, server(family, 1), flags="RA"), director.wires.inner)
+    assert director.run(frame, director.wires.inner).outcomes == {"PASS_NOT_OURS": 1}
+    assert [entry.state for entry in director.connections() if entry.position == other.position] == [other.state]

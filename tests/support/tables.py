@@ -126,8 +126,8 @@ class Traffic:
     bytes_out: int = 0
 
 
-class Director:
-    """The loaded data plane between its wires. `clear` makes it new for the next test."""
+class Tables:
+    """What a control plane writes. `clear` makes everything new for the next test."""
 
     def __init__(self, bpf: Bpf, wires: Wires) -> None:
         self.bpf, self.wires = bpf, wires
@@ -253,9 +253,9 @@ class Director:
         key = row(_abi.SERVICE_KEY, vip=address, port=port, protocol=protocol)
         self.maps["nat_sources"].update(key.tobytes(), number.to_bytes(4, "little"))
 
-    def run(self, frame: bytes, at: Wire | None = None) -> Result:
-        """One frame, by default from the clients' side."""
-        return self.bpf.run(bytes(frame), ifindex=(at or self.wires.out).ifindex)
+
+class Observed(Tables):
+    """What the data plane wrote: connections and counts."""
 
     def entries(self) -> list[Entry]:
         """All that live, replies' entries among them."""
@@ -309,3 +309,11 @@ class Director:
     def traffic(self, server: int) -> Traffic:
         rows = self.maps["traffic"].read(_abi.TRAFFIC, server, 1)[0]
         return Traffic(*(int(rows[name].sum()) for name in _abi.TRAFFIC.names or ()))
+
+
+class Director(Observed):
+    """The loaded data plane between its wires."""
+
+    def run(self, frame: bytes, at: Wire | None = None) -> Result:
+        """One frame, by default from the clients' side."""
+        return self.bpf.run(bytes(frame), ifindex=(at or self.wires.out).ifindex)
