@@ -103,7 +103,7 @@ def test_hashing_schedulers_use_the_configured_table_for_both(scheduler: Schedul
 
 
 def test_the_fallback_grows_with_the_servers_and_never_beyond_the_configured_table() -> None:
-    assert [fallback_slots(count, 65_537) for count in (1, 15, 16, 50, 1000)] == [251, 251, 257, 809, 16_001]
+    assert [fallback_slots(count, 65_537) for count in (1, 20, 21, 50, 1000)] == [251, 251, 257, 601, 12_007]
     assert fallback_slots(1000, 4093) == 4093
 
 

@@ -23,13 +23,13 @@ TUNNEL_SOURCE_V6: Final = IPv6Network("100::/64")
 SPREAD_BITS: Final = 32
 
 SMALLEST_FALLBACK: Final = 251
-FALLBACK_EACH: Final = 16
+FALLBACK_EACH: Final = 12
 
 
 def fallback_slots(servers: int, most: int) -> int:
-    """How large the table for packets of unknown connections is: a prime, 16 slots a server or more.
+    """How large the table for packets of unknown connections is: a prime, 12 slots a server or more.
 
-    It serves only while the connection table is full, so that shares within some 6 % will
+    It serves only while the connection table is full, so that shares within some 8 % will
     do; every slot more costs time in each change and four bytes in the kernel.
     """
     return min(maglev_prime(max(SMALLEST_FALLBACK, FALLBACK_EACH * servers)), most)
