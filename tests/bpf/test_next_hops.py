@@ -186,6 +186,32 @@ def test_a_place_among_the_ways_back_that_is_taken_costs_time_only(director: Dir
 
 
 @each_family
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("ifindex", 999), ("mtu", 1499), ("kind", NextHopKind.KERNEL), ("destination", 7), ("source", 7)],
+)
+def test_a_way_back_is_shared_only_if_all_of_it_is_right(
+    director: Director, family: int, field: str, value: int
+) -> None:
+    one_server(director, family, server(family, 1), Method.NAT)
+    director.run(framed(request(family, UDP), director.wires.out))
+    packet = framed(answer(family, UDP, server(family, 1)), director.wires.inner)
+    director.run(packet, director.wires.inner)
+    [reply] = [entry for entry in director.entries() if entry.is_reply]
+    held = director.maps["return_hops"].read(_abi.NEXT_HOP, reply.return_hop, 1)
+    held[field] = value
+    director.clear()
+    for number in range(_abi.Limits.RETURN_HOPS):
+        director.put("return_hops", number, held)
+    one_server(director, family, server(family, 1), Method.NAT)
+    director.run(framed(request(family, UDP), director.wires.out))
+    for _ in range(2):
+        result = director.run(packet, director.wires.inner)
+        assert (result.action, result.events) == (XDP_REDIRECT, {"NEXT_HOP_REFRESHED": 1})
+        assert result.frame[:6].hex(":") == CLIENT_MAC
+
+
+@each_family
 def test_nat_and_tun_cross_a_gateway_with_its_mac(director: Director, family: int) -> None:
     for port, method in ((1, Method.NAT), (2, Method.TUN)):
         service = director.service(VIP[family], port, UDP)
