@@ -20,7 +20,8 @@ SERVER: Final = {4: "10.9.0.2", 6: "2001:db8:9::2"}
 VIP: Final = {4: "192.0.2.10", 6: "2001:db8::10"}
 CLIENT_MAC: Final = "02:00:00:00:09:01"
 SERVER_MAC: Final = "02:00:00:00:09:02"
-DEADLINE: Final = 5.0
+DEADLINE: Final = 30.0
+"Seconds; much, for the sake of a guest in software emulation."
 _FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 _numbers: Final = itertools.count()
 
@@ -84,23 +85,29 @@ def lan() -> Iterator[Lan]:
     name = f"vrs{os.getpid()}-{next(_numbers)}"
     made = Lan(f"{name}-c", f"{name}-s", name)
     try:
+        quiet = "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0"
         for side in (made.client, made.server):
             subprocess.run(["ip", "netns", "add", side], check=True)
-            execute(side, "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
+            execute(side, f"{quiet}; ip link set lo up")
         execute(made.client, f"ip link add lan-c type veth peer name lan-s netns /run/netns/{made.server}")
         for side, link, mac, own in (
             (made.client, "lan-c", CLIENT_MAC, CLIENT),
             (made.server, "lan-s", SERVER_MAC, SERVER),
         ):
             # Router solicitations and their like would only be noise in the frames that are looked at.
-            execute(side, f"sysctl -qw net.ipv6.conf.{link}.accept_ra=0 net.ipv6.conf.{link}.router_solicitations=0")
-            execute(side, f"ethtool -K {link} tx off >/dev/null; ip link set {link} address {mac}; ip link set lo up")
-            execute(side, f"ip link set {link} up; ip address add {own[4]}/24 dev {link}")
-            execute(side, f"ip address add {own[6]}/64 dev {link} nodad")
-        for family, vip in VIP.items():
-            # As the director would send it: to the server's MAC.
-            execute(made.client, f"ip -{family} route add {vip} dev lan-c")
-            execute(made.client, f"ip -{family} neigh add {vip} lladdr {SERVER_MAC} dev lan-c nud permanent")
+            still = f"sysctl -qw net.ipv6.conf.{link}.accept_ra=0 net.ipv6.conf.{link}.router_solicitations=0"
+            execute(
+                side,
+                f"{still}; ethtool -K {link} tx off >/dev/null; ip link set {link} address {mac} up\n"
+                f"ip address add {own[4]}/24 dev {link}; ip address add {own[6]}/64 dev {link} nodad",
+            )
+        # As the director would send it: to the server's MAC.
+        commands = [
+            f"ip -{family} route add {vip} dev lan-c; "
+            f"ip -{family} neigh add {vip} lladdr {SERVER_MAC} dev lan-c nud permanent"
+            for family, vip in VIP.items()
+        ]
+        execute(made.client, "\n".join(commands))
         yield made
     finally:
         for side in (made.client, made.server):

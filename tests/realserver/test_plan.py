@@ -94,6 +94,16 @@ def test_the_kernel_unpacks_where_it_can() -> None:
     assert loose == {f"net/ipv4/conf/{name}/rp_filter" for name in ("ipip0-default", "ip6t1-default")}
 
 
+def test_a_tunnel_for_ipv4_has_an_address() -> None:
+    """Linux drops what comes out of one that has none, even under loose reverse path checking."""
+    steps = of(AddAddress, options(method=Method.TUN, via=Via.REDIRECT))
+    assert [(step.address, step.link) for step in steps] == [(OWN4, "ipip0-default"), (OWN4, "ip6t1-default")]
+    only6 = replace(FACTS, links=(LO, replace(ETH, addresses=(OWN6,))))
+    steps = of(AddAddress, options(method=Method.TUN), only6)
+    assert (VIP4, "ip6t0-default") in [(step.address, step.link) for step in steps]
+    assert of(AddAddress, options(method=Method.TUN, vips=(VIP6,), via=Via.REDIRECT)) == []
+
+
 def test_only_the_vips_come_out_of_a_kernel_tunnel() -> None:
     [table] = of(AddTable, options(method=Method.TUN, vips=(VIP4,)))
     assert 'iifname "ipip0-default" ip daddr != { 192.0.2.10 } drop' in table.text

@@ -23,7 +23,7 @@ _PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TUNNELS: Final[dict[str, dict[str, Any]]] = {
     # As iproute2 makes them; `proto` 0 is its `mode any`.
     "ipip": {},
-    "sit": {},
+    "sit": {"sit_ttl": 0},
     "ip6tnl": {"ip6tnl_proto": 0, "ip6tnl_ttl": 64, "ip6tnl_encap_limit": 4},
 }
 

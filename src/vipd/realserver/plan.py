@@ -46,6 +46,7 @@ def plan(options: Options, facts: Facts, program: str) -> Plan:
     tunnels = _tunnels(options)
     steps: list[Step] = [*_arp_settings(options), *_holders(options), *tunnels]
     steps += _reverse_path_settings(options, facts, tunnels)
+    steps += _addresses_of_tunnels(options, interfaces, tunnels)
     steps += tables(options, interfaces, tunnels)
     if options.decapsulation is Decapsulation.BPF:
         steps.append(_decapsulate(options, program))
@@ -193,6 +194,17 @@ def _reverse_path_settings(options: Options, facts: Facts, tunnels: tuple[AddLin
             if max(own, everywhere) == strict:
                 names.append(name)
     return [SetSysctl(f"net/ipv4/conf/{name}/rp_filter", 2) for name in names]
+
+
+def _addresses_of_tunnels(
+    options: Options, interfaces: tuple[Link, ...], tunnels: tuple[AddLink, ...]
+) -> list[AddAddress]:
+    """The kernel's loose reverse path check refuses everything on an interface without an IPv4 address."""
+    vips = [vip for vip in options.vips if vip.version == 4]
+    if not vips:
+        return []
+    own = [a for link in interfaces for a in link.addresses if a.version == 4 and a not in vips]
+    return [AddAddress((own or vips)[0], tunnel.name) for tunnel in tunnels if tunnel.kind != "sit"]
 
 
 def _decapsulate(options: Options, program: str) -> Decapsulate:

@@ -80,7 +80,7 @@ class SetSysctl:
 
 @dataclass(frozen=True, slots=True)
 class AddAddress:
-    """The VIP as a host address that is never chosen as the source of a new connection."""
+    """A host address that is never chosen as the source of a new connection: the VIP, or a tunnel's own."""
 
     address: Address
     link: str
