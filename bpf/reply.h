@@ -21,7 +21,7 @@ struct question {
 	__u16 l3_length;
 	__u32 seq;
 	__u32 ack_seq;
-	__u16 tcp_length; /* RFC 9293: SEG.LEN, flags included */
+	__u16 tcp_length; /* RFC 9293: SEG.LEN, the SYN included */
 	__u8 has_ack;
 	__u8 is_v4;
 };
@@ -35,8 +35,8 @@ static __always_inline struct question question_of(const struct packet *pkt)
 		q.seq = pkt->tcp->seq;
 		q.ack_seq = pkt->tcp->ack_seq;
 		q.has_ack = pkt->tcp->ack;
-		q.tcp_length = pkt->l3_length - pkt->l4_offset - pkt->tcp->doff * 4 +
-			       pkt->tcp->syn + pkt->tcp->fin;
+		/* Asked for where there is no ACK: in a SYN alone, as parse_tcp has it. */
+		q.tcp_length = pkt->l3_length - pkt->l4_offset - pkt->tcp->doff * 4 + pkt->tcp->syn;
 	}
 	return q;
 }
