@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -88,6 +88,35 @@ class Site:
         counted: dict[str, int] = self.status()["outcomes"]
         return counted
 
+    def servers(self) -> list[dict[str, Any]]:
+        """Of all services, as `status` shows them."""
+        return [server for service in self.status()["services"] for server in service["servers"]]
+
+    def reload(self, text: str) -> None:
+        """Another configuration, without a process for the command."""
+        self.lab.configuration.write_text(text)
+        with Client(Instance(self.director.instance)) as client:
+            client.reload()
+
+    def at(self, host: str) -> AbstractContextManager[None]:
+        """This thread stands on the host: sockets made here are the host's, for ever."""
+        return namespace.inside(self.lab.network.namespace(host))
+
+    def counters(self, host: str) -> dict[str, int]:
+        """What the host's kernel counted: TcpExtTCPSynRetrans, UdpInCsumErrors, Udp6InCsumErrors ..."""
+        found: dict[str, int] = {}
+        with self.at(host):
+            for name in ("snmp", "netstat"):
+                lines = Path("/proc/thread-self/net", name).read_text().splitlines()
+                for heads, values in zip(lines[::2], lines[1::2], strict=True):
+                    group, *keys = heads.split()
+                    counted = map(int, values.split()[1:])
+                    found |= {f"{group[:-1]}{key}": count for key, count in zip(keys, counted, strict=True)}
+            for line in Path("/proc/thread-self/net/snmp6").read_text().splitlines():
+                key, value = line.split()
+                found[key] = int(value)
+        return found
+
     def plan(self, transport: Transport, family: int, **changes: Any) -> Plan:
         return asking(self.lab, transport, family, **changes)
 
@@ -138,9 +167,9 @@ class Site:
         assert ended.get("drop_internal", 0) == 0, ended
 
     def _received(self) -> int:
-        """Frames that arrived at the director, as its interfaces count them."""
+        """Frames that arrived at the director where its program is, as the interfaces count them."""
         with namespace.netlink(self.lab.network.namespace(self.director.host.name)) as netlink:
-            links = [link for link in netlink.get_links() if link.get("ifname", "").startswith("eth")]
+            links = [link for link in netlink.get_links() if link.get_nested("IFLA_XDP", "IFLA_XDP_ATTACHED")]
         return sum(link.get("stats64")["rx_packets"] for link in links)
 
 
