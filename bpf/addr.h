@@ -13,12 +13,22 @@
 
 #define V4_MAPPED bpf_htonl(0xffff)
 
+/* Two neighbours of 32 bits in one store: what was written in halves and is read whole
+ * soon after makes the processor wait.
+ */
+static __always_inline void store_pair(void *to, __u32 first, __u32 second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	*(__u64 *)to = (__u64)second << 32 | first;
+#else
+	*(__u64 *)to = (__u64)first << 32 | second;
+#endif
+}
+
 static __always_inline void addr_from_v4(struct addr *to, __be32 v4)
 {
-	to->word[0] = 0;
-	to->word[1] = 0;
-	to->word[2] = V4_MAPPED;
-	to->word[3] = v4;
+	store_pair(&to->word[0], 0, 0);
+	store_pair(&to->word[2], V4_MAPPED, v4);
 }
 
 static __always_inline int addr_is_v4(const struct addr *a)

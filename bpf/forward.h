@@ -148,21 +148,21 @@ static __always_inline struct inner inner_of(const struct packet *pkt)
 static __always_inline void outer_ip4(struct iphdr *ip, const struct inner *inner,
 				      const struct real_server *server, __u32 hash)
 {
-	__u32 spread = (1ULL << (server->tunnel_source_bits & 63)) - 1;
+	__u32 spread = (1ULL << (server->tunnel_source_bits & 63)) - 1, *word = (__u32 *)ip;
+	__u32 length = inner->length + sizeof(*ip);
+	__u32 first = bpf_htonl(0x45U << 24 | (__u32)inner->traffic_class << 16 | length);
+	__u32 second =
+		bpf_htonl((__u32)bpf_ntohs(inner->id) << 16 | bpf_ntohs(inner->dont_fragment));
+	__u32 third = bpf_htonl(TUNNEL_TTL << 24 | (__u32)inner->protocol << 16);
+	__be32 source = server->tunnel_source.word[3] | bpf_htonl(hash & spread);
+	__be32 destination = server->address.word[3];
+	__u16 check = ~csum_fold((__u64)first + second + third + source + destination);
 
-	ip->ihl = 5;
-	ip->version = 4;
-	ip->tos = inner->traffic_class;
-	ip->tot_len = bpf_htons(inner->length + sizeof(*ip));
-	ip->id = inner->id;
-	ip->frag_off = inner->dont_fragment;
-	ip->ttl = TUNNEL_TTL;
-	ip->protocol = inner->protocol;
-	ip->check = 0;
-	ip->saddr = server->tunnel_source.word[3] | bpf_htonl(hash & spread);
-	ip->daddr = server->address.word[3];
-	ip->check = ~csum_fold((__u64)((__u32 *)ip)[0] + ((__u32 *)ip)[1] + ((__u32 *)ip)[2] +
-			       ((__u32 *)ip)[3] + ((__u32 *)ip)[4]);
+	word[0] = first;
+	word[1] = second;
+	word[2] = third | bpf_htonl(bpf_ntohs(check));
+	word[3] = source;
+	word[4] = destination;
 }
 
 /* RFC 2473 6; the flow label spreads as RFC 6438 asks. */
@@ -176,7 +176,7 @@ static __always_inline void outer_ip6(struct ipv6hdr *ip, const struct inner *in
 	ip->nexthdr = inner->protocol;
 	ip->hop_limit = TUNNEL_TTL;
 	__builtin_memcpy(&ip->saddr, &server->tunnel_source, sizeof(struct addr));
-	((__be32 *)&ip->saddr)[3] |= bpf_htonl(hash & spread);
+	((__be32 *)&ip->saddr)[3] = server->tunnel_source.word[3] | bpf_htonl(hash & spread);
 	__builtin_memcpy(&ip->daddr, &server->address, sizeof(struct addr));
 }
 
@@ -186,9 +186,12 @@ static __always_inline enum outcome encapsulate(struct xdp_md *ctx, struct packe
 {
 	struct inner inner = inner_of(pkt);
 	int v4 = addr_is_v4(&server->address);
-	struct ethhdr old = *pkt->eth, *eth;
+	int kernel = hop_kind(pkt, hop) != NEXT_HOP_ETHERNET;
+	struct ethhdr old = {}, *eth;
 	void *outer;
 
+	if (kernel)
+		old = *pkt->eth;
 	if (bpf_xdp_adjust_head(ctx,
 				v4 ? -(int)sizeof(struct iphdr) : -(int)sizeof(struct ipv6hdr)))
 		return DROP_NO_ROOM_IN_FRAME;
@@ -196,17 +199,17 @@ static __always_inline enum outcome encapsulate(struct xdp_md *ctx, struct packe
 	outer = eth + 1;
 	if (outer + sizeof(struct ipv6hdr) > (void *)(long)ctx->data_end)
 		return DROP_NO_ROOM_IN_FRAME;
-	*eth = old;
-	if (v4) {
-		eth->h_proto = bpf_htons(ETH_P_IP);
+	if (v4)
 		outer_ip4(outer, &inner, server, pkt->hash);
-	} else {
-		eth->h_proto = bpf_htons(ETH_P_IPV6);
+	else
 		outer_ip6(outer, &inner, server, pkt->hash);
-	}
-	if (hop_kind(pkt, hop) != NEXT_HOP_ETHERNET)
+	if (kernel)
+		*eth = old;
+	else
+		rewrite_macs(eth, hop);
+	eth->h_proto = v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	if (kernel)
 		return ROUTE_TUN;
-	rewrite_macs(eth, hop);
 	leave_by(pkt, hop);
 	return FORWARD_TUN;
 }

@@ -175,6 +175,13 @@ static __always_inline enum outcome parse_ip6(struct xdp_md *ctx, struct packet 
 	return walk_extension_headers(pkt);
 }
 
+/* Both begin with the ports; the protocol and its padding are the flow's next word. */
+static __always_inline void flow_set_ports(struct packet *pkt, const void *l4)
+{
+	store_pair(&pkt->flow.source_port, *(const __be32 *)l4,
+		   bpf_htonl((__u32)pkt->flow.protocol << 24));
+}
+
 /* RFC 9293 3.1. No stack sends two of SYN, FIN and RST, nor a segment without any of
  * the four, nor a FIN that acknowledges nothing.
  */
@@ -196,8 +203,7 @@ static __always_inline enum outcome parse_tcp(struct packet *pkt, struct cursor 
 	pkt->odd_flags =
 		!flags || flags == 1 || (flags & 6) == 6 || (flags & 3) == 3 || (flags & 5) == 5;
 	pkt->tcp = tcp;
-	pkt->flow.source_port = tcp->source;
-	pkt->flow.destination_port = tcp->dest;
+	flow_set_ports(pkt, tcp);
 	return CONTINUE;
 }
 
@@ -215,8 +221,7 @@ static __always_inline enum outcome parse_udp(struct packet *pkt, struct cursor 
 	pkt->udp = udp;
 	pkt->segment = SEGMENT_ACK;
 	pkt->new_allowed = 1;
-	pkt->flow.source_port = udp->source;
-	pkt->flow.destination_port = udp->dest;
+	flow_set_ports(pkt, udp);
 	return CONTINUE;
 }
 
@@ -299,6 +304,12 @@ static __always_inline enum outcome parse(struct xdp_md *ctx, struct packet *pkt
 	enum outcome why;
 	__u32 zero = 0;
 
+	packet_clear(pkt);
+	pkt->action = XDP_TX;
+	pkt->ingress = ctx->ingress_ifindex;
+	pkt->fragment_id = 0;
+	pkt->l3_length = 0;
+	pkt->flow.pad[0] = pkt->flow.pad[1] = pkt->flow.pad[2] = 0;
 	pkt->eth = (void *)(long)ctx->data;
 	pkt->end = (void *)(long)ctx->data_end;
 	if ((void *)(pkt->eth + 1) > pkt->end)
@@ -317,7 +328,6 @@ static __always_inline enum outcome parse(struct xdp_md *ctx, struct packet *pkt
 		return PASS_NOT_IP;
 	if (why == PASS_NOT_OURS)
 		return why;
-	pkt->ingress = ctx->ingress_ifindex;
 	if (!frame_is_for_us(pkt))
 		return PASS_OTHER_MAC;
 	if (why)

@@ -17,10 +17,11 @@ static __always_inline int ttl_of(const struct packet *pkt)
 static __always_inline void ttl_decrement(const struct packet *pkt)
 {
 	if (pkt->ip4) {
-		__u16 *ttl = (__u16 *)&pkt->ip4->ttl, old = *ttl;
+		/* The TTL is the high half of the word it shares with the protocol. */
+		__be16 *word = (__be16 *)&pkt->ip4->ttl, old = *word;
 
-		pkt->ip4->ttl--;
-		pkt->ip4->check = csum_apply(pkt->ip4->check, csum_diff(0, old, *ttl));
+		*word = bpf_htons(bpf_ntohs(old) - 0x100);
+		pkt->ip4->check = csum_apply(pkt->ip4->check, csum_diff(0, bpf_htons(0x100), 0));
 	} else if (pkt->ip6) {
 		pkt->ip6->hop_limit--;
 	}

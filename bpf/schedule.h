@@ -61,7 +61,6 @@ static __always_inline enum outcome stateless_reply(struct packet *pkt, enum out
 	if (!service)
 		return DROP_UNKNOWN_REPLY;
 	pkt->reply = 1;
-	pkt->stateless = 1;
 	pkt->real_server_id = *id;
 	pkt->service_id = service_id;
 	pkt->service_port = service->first_port;
@@ -342,7 +341,6 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 		if (!can_be_stateless(pkt, id, server))
 			return reply_refused(ctx, pkt, REPLY_RESET_NO_CONNECTION,
 					     REPLY_UNREACHABLE_NO_CONNECTION);
-		pkt->stateless = 1;
 		count_event(EVENT_STATELESS);
 	}
 	pkt->real_server_id = id;

@@ -30,7 +30,7 @@ static __always_inline enum outcome known_or_new(struct xdp_md *ctx, struct pack
 {
 	enum outcome why = lookup(pkt);
 
-	if (why == CONTINUE && pkt->removed) {
+	if (why == CONTINUE && pkt->removed && pkt->connection) {
 		connection_end(pkt->position, *(volatile __u64 *)&pkt->connection->life);
 		return reply_refused(ctx, pkt, REPLY_RESET_SERVER_REMOVED,
 				     REPLY_UNREACHABLE_SERVER_REMOVED);
@@ -43,7 +43,7 @@ static __always_inline enum outcome known_or_new(struct xdp_md *ctx, struct pack
 SEC("xdp.frags")
 int director(struct xdp_md *ctx)
 {
-	struct packet pkt = {};
+	struct packet pkt;
 	enum outcome why = parse(ctx, &pkt);
 
 	if (why == CONTINUE)

@@ -55,7 +55,8 @@ def siphash(data: bytes, key: tuple[int, int], compress: int = 1, finish: int = 
 
 def client_slot(client: str, port: int, slots: int) -> int:
     """Of a region; port 0 where only the address counts."""
-    data = packed(client) + struct.pack(">H", port) + bytes(6)
+    address = packed(client)
+    data = (address if any(address[:8]) else address[8:]) + struct.pack(">H", port)
     return (siphash(data, (HASH_KEY[0], HASH_KEY[1])) >> 32) * slots >> 32
 
 
