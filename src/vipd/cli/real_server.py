@@ -43,6 +43,43 @@ def _network(text: str) -> Network:
         raise typer.BadParameter(f"{text!r} is no address and no prefix ({error})") from error
 
 
+Vips = Annotated[list[Any], typer.Option("--vip", parser=_address, metavar="ADDRESS", help="The VIP; may be repeated.")]
+_Method = Annotated[Method, typer.Option("--method", help="The director's forwarding method.")]
+_Via = Annotated[
+    Via | None,
+    typer.Option(
+        "--via",
+        help="dummy, loopback: the VIP is an address there. redirect: nftables hands packets for it to the "
+        "server's own address. Default: dummy where the kernel has it, else loopback.",
+    ),
+]
+Ports = Annotated[
+    list[int] | None,
+    typer.Option("--port", metavar="PORT", help="redirect: take this TCP and UDP port only; may be repeated."),
+]
+Interfaces = Annotated[
+    list[str] | None,
+    typer.Option("--interface", metavar="NAME", help="Where the director's packets come in. Default: all."),
+]
+Addresses = Annotated[
+    list[Any] | None,
+    typer.Option("--address", parser=_address, metavar="ADDRESS", help="tun: own address sent to. Default: all."),
+]
+Directors = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--director",
+        parser=_network,
+        metavar="PREFIX",
+        help="tun: believe tunnelled packets from there only (a director's default is 172.16.0.0/16 and 100::/64).",
+    ),
+]
+_Decapsulation = Annotated[
+    Decapsulation | None,
+    typer.Option("--decapsulation", help="tun: who unpacks. Default: kernel where it can, else bpf."),
+]
+
+
 def _instance(ctx: typer.Context, given: str | None) -> str:
     """`vipd --instance NAME real-server up` means the same as `vipd real-server up --instance NAME`."""
     return instance_of(ctx).name if given is None else instances.Instance(given).name
@@ -51,45 +88,14 @@ def _instance(ctx: typer.Context, given: str | None) -> str:
 @app.command()
 def up(
     ctx: typer.Context,
-    vip: Annotated[
-        list[Any], typer.Option("--vip", parser=_address, metavar="ADDRESS", help="The VIP; may be repeated.")
-    ],
-    method: Annotated[Method, typer.Option("--method", help="The director's forwarding method.")],
-    via: Annotated[
-        Via | None,
-        typer.Option(
-            "--via",
-            help="dummy, loopback: the VIP is an address there. redirect: nftables hands packets for it to the "
-            "server's own address. Default: dummy where the kernel has it, else loopback.",
-        ),
-    ] = None,
-    port: Annotated[
-        list[int] | None,
-        typer.Option("--port", help="With redirect: take this TCP and UDP port only; may be repeated."),
-    ] = None,
-    interface: Annotated[
-        list[str] | None,
-        typer.Option("--interface", help="Where the director's packets come in. Default: every one with an address."),
-    ] = None,
-    address: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--address", parser=_address, metavar="ADDRESS", help="tun: own address sent to. Default: all of them."
-        ),
-    ] = None,
-    director: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--director",
-            parser=_network,
-            metavar="ADDRESS|PREFIX",
-            help="tun: believe tunnelled packets from there only (a director's default is 172.16.0.0/16 and 100::/64).",
-        ),
-    ] = None,
-    decapsulation: Annotated[
-        Decapsulation | None,
-        typer.Option("--decapsulation", help="tun: who unpacks. Default: kernel where it can, else bpf."),
-    ] = None,
+    vip: Vips,
+    method: _Method,
+    via: _Via = None,
+    port: Ports = None,
+    interface: Interfaces = None,
+    address: Addresses = None,
+    director: Directors = None,
+    decapsulation: _Decapsulation = None,
     instance: Instance = None,
     show: Print = False,
 ) -> None:
