@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pyroute2 import IPRoute
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX
 from tests.support.packets import CLIENT_PORT, FAMILIES, PORT, altered, answer, framed, ip, request, sent, udp
@@ -170,6 +171,26 @@ def test_a_way_back_is_remembered_by_number_and_forgotten_when_it_is_gone(direct
     assert reply.return_hop
     assert bytes(held["destination"]).hex(":") == CLIENT_MAC
     assert held["ifindex"] == director.wires.out.ifindex
+
+
+@each_family
+def test_a_way_back_that_is_no_more_is_not_remembered(director: Director, family: int) -> None:
+    client = {4: "198.51.100.50", 6: "2001:db8:7::50"}[family]
+    one_server(director, family, server(family, 1), Method.NAT)
+    neighbour = {"ifindex": director.wires.out.ifindex, "dst": client, "lladdr": CLIENT_MAC, "state": 0x80}
+    director.run(framed(altered(request(family, UDP), src=client), director.wires.out))
+    packet = framed(answer(family, UDP, server(family, 1), to=client), director.wires.inner)
+    with IPRoute() as netlink:
+        netlink.neigh("add", **neighbour)
+        assert director.run(packet, director.wires.inner).outcomes == {"FORWARD_NAT_REPLY": 1}
+        netlink.neigh("del", **neighbour)
+    [reply] = [entry for entry in director.entries() if entry.is_reply]
+    held = director.maps["return_hops"].read(_abi.NEXT_HOP, reply.return_hop, 1)
+    held["resolved_at"] -= NEXT_HOP_AGE + 1
+    director.put("return_hops", reply.return_hop, held)
+    for _ in range(2):
+        assert director.run(packet, director.wires.inner).outcomes == {"ROUTE_NAT_REPLY": 1}
+    assert [entry.return_hop for entry in director.entries() if entry.is_reply] == [0]
 
 
 @each_family

@@ -115,6 +115,19 @@ def test_lc_and_wlc_choose_as_lvs_does_and_never_weight_0(
         assert place(director, syn(director, family, 1024)) == servers[wanted]
 
 
+@pytest.mark.parametrize(("inactive", "chosen"), [(255, 1), (256, 0), (257, 0)])
+@pytest.mark.parametrize("scheduler", [Scheduler.LC, Scheduler.WLC])
+def test_an_active_connection_is_as_heavy_as_256_others(
+    director: Director, scheduler: Scheduler, inactive: int, chosen: int
+) -> None:
+    """Linux 6.12, include/net/ip_vs.h ip_vs_dest_conn_overhead; the first of equals is taken."""
+    service, servers = pool(director, 4, scheduler, [1, 1])
+    director.serve(service, servers)
+    director.set_load(servers[0], 1, 0)
+    director.set_load(servers[1], 0, inactive)
+    assert place(director, syn(director, 4, 1024)) == servers[chosen]
+
+
 def test_least_connections_even_out(director: Director) -> None:
     service, servers = pool(director, 4, Scheduler.LC, [1, 1, 1])
     director.serve(service, servers)

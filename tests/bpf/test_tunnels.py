@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any, Final
 
 import pytest
@@ -10,6 +11,7 @@ from scapy.layers.inet6 import ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6
 from scapy.packet import Raw
 
 from tests.support.bpf import XDP_DROP, XDP_REDIRECT, XDP_TX, Result
+from tests.support.hashes import flow_hash
 from tests.support.packets import (
     FAMILIES,
     HEADER,
@@ -122,11 +124,12 @@ def test_dscp_and_ecn_are_copied_to_the_outer_header(director: Director, inside:
     assert result.frame == sent(expected, director.wires.inner, GATEWAY_MAC)
 
 
-@pytest.mark.parametrize("flags", ["", "DF"])
+@pytest.mark.parametrize("flags", ["", "DF", "MF", "DF+MF"])
 @pytest.mark.parametrize("outside", FAMILIES)
 def test_identification_and_df_are_copied_to_an_ipv4_outer_header(director: Director, outside: int, flags: str) -> None:
     tunnel(director, 4, outside)
-    packet = ip(4, id=0xBEEF, flags=flags) / udp()
+    """And a fragment travels in a packet that is none."""
+    packet = ip(4, id=0xBEEF, flags=flags) / udp(len=8 if "MF" not in flags else 2000)
     result = director.run(framed(packet, director.wires.out))
     expected = outer(altered(packet, 1), outside, label_of(result.frame))
     assert result.frame == sent(expected, director.wires.inner, GATEWAY_MAC)
@@ -152,6 +155,15 @@ def test_the_outer_source_spreads_flows_and_keeps_each_flow_together(
     assert len({source for source, _ in first}) > 95
     prefix = "172.16." if outside == 4 else "100::"
     assert all(source.startswith(prefix) for source, _ in first)
+
+
+@each_pair
+def test_source_and_flow_label_are_bits_of_the_flows_hash(director: Director, inside: int, outside: int) -> None:
+    tunnel(director, inside, outside, bits=12)
+    for n, (source, label) in enumerate(sources(director, inside, outside, 20)):
+        value = flow_hash(CLIENT[inside], VIP[inside], 1024 + n, PORT, UDP)
+        assert int(ip_address(source)) == int(ip_address(SOURCE[outside])) + value % (1 << 12)
+        assert label == (value >> 12 if outside == 6 else 0)
 
 
 @each_pair
