@@ -44,8 +44,8 @@ static __always_inline __u64 rotate_left(__u64 x, int by)
 	} while (0)
 
 /* SipHash-1-3 (Aumasson and Bernstein, 2012, with one and three rounds) of the
- * client's address and port, 0 where the port is not to count: 18 bytes, or 10 where
- * the first eight are 0.
+ * client's address, in as many bytes as its family has, and of its port, 0 where the
+ * port is not to count. Six bytes are one round, 18 are three.
  */
 static __always_inline __u64 client_hash(const struct addr *client, __be16 port)
 {
@@ -53,19 +53,19 @@ static __always_inline __u64 client_hash(const struct addr *client, __be16 port)
 	__u64 b = config.hash_key[1] ^ 0x646f72616e646f6dULL;
 	__u64 c = config.hash_key[0] ^ 0x6c7967656e657261ULL;
 	__u64 d = config.hash_key[1] ^ 0x7465646279746573ULL;
-	__u64 high = (__u64)client->word[1] << 32 | client->word[0];
-	__u64 low = (__u64)client->word[3] << 32 | client->word[2];
-	__u64 last = 10ULL << 56 | port;
+	__u64 last = 6ULL << 56 | (__u64)port << 32 | client->word[3], word;
 
-	if (high) {
-		d ^= high;
+	if (!addr_is_v4(client)) {
+		word = (__u64)client->word[1] << 32 | client->word[0];
+		d ^= word;
 		SIP_ROUND(a, b, c, d);
-		a ^= high;
+		a ^= word;
+		word = (__u64)client->word[3] << 32 | client->word[2];
+		d ^= word;
+		SIP_ROUND(a, b, c, d);
+		a ^= word;
 		last = 18ULL << 56 | port;
 	}
-	d ^= low;
-	SIP_ROUND(a, b, c, d);
-	a ^= low;
 	d ^= last;
 	SIP_ROUND(a, b, c, d);
 	a ^= last;

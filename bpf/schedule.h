@@ -15,8 +15,9 @@ static __always_inline __u32 service_number(const struct packet *pkt)
 	__u32 *id;
 
 	key.vip = pkt->flow.destination;
-	key.port = pkt->flow.destination_port;
-	key.protocol = pkt->flow.protocol;
+	/* Port, protocol and padding at once: see store_pair. */
+	*(__be32 *)&key.port = bpf_htonl((__u32)bpf_ntohs(pkt->flow.destination_port) << 16 |
+					 (__u32)pkt->flow.protocol << 8);
 	id = bpf_map_lookup_elem(&services, &key);
 	if (id)
 		return *id;

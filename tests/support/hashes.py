@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_address
 from typing import Final
 
 from tests.support.tables import FLOW_KEY, HASH_KEY, packed
@@ -55,8 +56,7 @@ def siphash(data: bytes, key: tuple[int, int], compress: int = 1, finish: int = 
 
 def client_slot(client: str, port: int, slots: int) -> int:
     """Of a region; port 0 where only the address counts."""
-    address = packed(client)
-    data = (address if any(address[:8]) else address[8:]) + struct.pack(">H", port)
+    data = ip_address(client).packed + struct.pack(">H", port)
     return (siphash(data, (HASH_KEY[0], HASH_KEY[1])) >> 32) * slots >> 32
 
 
