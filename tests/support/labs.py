@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,20 +61,68 @@ class Books:
     servers: frozenset[tuple[str, str]]
 
 
+class Audit:
+    """What went into the director must have come out of it, or have a named end."""
+
+    def __init__(self, lab: Lab, director: Director, status: Callable[[], dict[str, Any]]) -> None:
+        self.lab = lab
+        self.director = director
+        self.status = status
+        self._opening: Books | None = None
+
+    def open(self) -> None:
+        """Once the director runs: what came before, no program has seen."""
+        if self._opening is None:
+            self._opening = self.books()
+
+    def books(self) -> Books:
+        """Read in a moment in which nothing arrives."""
+        found: list[Books] = []
+
+        def is_quiet() -> bool:
+            before = self._received()
+            status = self.status()
+            found.append(_books(before, status))
+            return self._received() == before and _is_stable(found)
+
+        wait_until(is_quiet, "the director's interfaces to be quiet", _PATIENCE)
+        return found[-1]
+
+    def close(self) -> None:
+        """Every packet in has one outcome; what the servers got, and gave, is what was forwarded."""
+        assert self._opening is not None, "the director never ran"
+        opening, closing = self._opening, self.books()
+        ended = {name: count - opening.outcomes.get(name, 0) for name, count in closing.outcomes.items()}
+        assert closing.received - opening.received == sum(ended.values()), ended
+        to_servers = sum(ended.get(name, 0) for name in _TO_SERVERS)
+        from_servers = sum(ended.get(name, 0) for name in _FROM_SERVERS)
+        if closing.servers >= opening.servers:
+            assert closing.packets_in - opening.packets_in == to_servers, ended
+            assert closing.packets_out - opening.packets_out == from_servers, ended
+        else:  # a server that is gone has taken its counters with it
+            assert closing.packets_in - opening.packets_in <= to_servers, ended
+            assert closing.packets_out - opening.packets_out <= from_servers, ended
+        assert ended.get("drop_internal", 0) == 0, ended
+
+    def _received(self) -> int:
+        """Frames that arrived at the director where its program is, as the interfaces count them."""
+        with namespace.netlink(self.lab.network.namespace(self.director.host.name)) as netlink:
+            links = [link for link in netlink.get_links() if link.get_nested("IFLA_XDP", "IFLA_XDP_ATTACHED")]
+        return sum(link.get("stats64")["rx_packets"] for link in links)
+
+
 class Site:
     """A lab with its director running."""
 
     def __init__(self, lab: Lab, director: Director, stack: ExitStack) -> None:
         self.lab = lab
         self.director = director
+        self.audit = Audit(lab, director, self.status)
         self._stack = stack
-        self._opening: Books | None = None
 
     def start(self, *options: str) -> None:
-        """The books open once the director runs: what came before, no program has seen."""
         self.director.start(*options)
-        if self._opening is None:
-            self._opening = self.books()
+        self.audit.open()
 
     def status(self) -> dict[str, Any]:
         """From the daemon; where none runs, from the data plane itself."""
@@ -137,41 +185,6 @@ class Site:
         self._stack.callback(started.stop)
         return started
 
-    def books(self) -> Books:
-        """Read in a moment in which nothing arrives."""
-        found: list[Books] = []
-
-        def is_quiet() -> bool:
-            before = self._received()
-            status = self.status()
-            found.append(_books(before, status))
-            return self._received() == before and _is_stable(found)
-
-        wait_until(is_quiet, "the director's interfaces to be quiet", _PATIENCE)
-        return found[-1]
-
-    def audit(self) -> None:
-        """Every packet in has one outcome; what the servers got, and gave, is what was forwarded."""
-        assert self._opening is not None, "the director never ran"
-        opening, closing = self._opening, self.books()
-        ended = {name: count - opening.outcomes.get(name, 0) for name, count in closing.outcomes.items()}
-        assert closing.received - opening.received == sum(ended.values()), ended
-        to_servers = sum(ended.get(name, 0) for name in _TO_SERVERS)
-        from_servers = sum(ended.get(name, 0) for name in _FROM_SERVERS)
-        if closing.servers >= opening.servers:
-            assert closing.packets_in - opening.packets_in == to_servers, ended
-            assert closing.packets_out - opening.packets_out == from_servers, ended
-        else:  # a server that is gone has taken its counters with it
-            assert closing.packets_in - opening.packets_in <= to_servers, ended
-            assert closing.packets_out - opening.packets_out <= from_servers, ended
-        assert ended.get("drop_internal", 0) == 0, ended
-
-    def _received(self) -> int:
-        """Frames that arrived at the director where its program is, as the interfaces count them."""
-        with namespace.netlink(self.lab.network.namespace(self.director.host.name)) as netlink:
-            links = [link for link in netlink.get_links() if link.get_nested("IFLA_XDP", "IFLA_XDP_ATTACHED")]
-        return sum(link.get("stats64")["rx_packets"] for link in links)
-
 
 def _is_stable(found: list[Books]) -> bool:
     return len(found) > 1 and found[-1] == found[-2]
@@ -197,5 +210,5 @@ def site(topology: Topology, configuration: str | None = None, start: bool = Tru
         if start:
             made.start()
         yield made
-        made.audit()
+        made.audit.close()
     assert traces(name) == []
