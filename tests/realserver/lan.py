@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ def lan() -> Iterator[Lan]:
                 f"{still}; ethtool -K {link} tx off >/dev/null; ip link set {link} address {mac} up\n"
                 f"ip address add {own[4]}/24 dev {link}; ip address add {own[6]}/64 dev {link} nodad",
             )
+        for side, link in ((made.client, "lan-c"), (made.server, "lan-s")):
+            _wait_until_settled(side, link)
         # As the director would send it: to the server's MAC.
         commands = [
             f"ip -{family} route add {vip} dev lan-c; "
@@ -112,3 +115,14 @@ def lan() -> Iterator[Lan]:
     finally:
         for side in (made.client, made.server):
             subprocess.run(["ip", "netns", "delete", side], check=False)
+
+
+def _wait_until_settled(side: str, link: str) -> None:
+    """The kernel reports the carrier, and adds link-local addresses and their routes, in its own time."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        [shown] = json.loads(execute(side, f"ip -j address show dev {link}"))
+        routes = execute(side, f"ip -6 route show table local dev {link}")
+        if shown["operstate"] == "UP" and "fe80:" in routes and "ff00::/8" in routes:
+            return
+    raise AssertionError(f"{link} of {side} did not come up within {DEADLINE} s")
