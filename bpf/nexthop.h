@@ -90,7 +90,7 @@ next_hop_of_server(struct xdp_md *ctx, const struct packet *pkt, const struct re
 	__u32 id = pkt->real_server_id;
 	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &id);
 
-	if (hop && pkt->now - hop->resolved_at > config.next_hop_age)
+	if (hop && (!hop->resolved_at || pkt->now - hop->resolved_at > config.next_hop_age))
 		hop->resolved_at = next_hop_ask(ctx, &server->address, hop) ? pkt->now : 0;
 	return hop;
 }

@@ -148,6 +148,11 @@ static __always_inline __u32 least_of(const struct service *service)
 {
 	struct least least = { .base = service->slots };
 
+	/* 0, read from a map: kernels before 6.7 verify the step once only, with what they
+	 * know of `least`, and would remove its branches for other values.
+	 */
+	least.id = least.weight = service->pad;
+	least.overhead = service->pad;
 	least.weighted = service->scheduler == SCHEDULER_WLC;
 	bpf_loop(service->slot_count, least_step, &least, 0);
 	return least.id;

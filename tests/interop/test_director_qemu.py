@@ -1,0 +1,25 @@
+"""The director's data plane on Debian's own kernel, the oldest that vipd supports."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.interop import guest
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(900)]
+
+PASSED: Final = re.compile(r"^(?:=+ )?(\d+) passed", re.MULTILINE)
+FILES: Final = ("tests/bpf/test_methods.py", "tests/bpf/test_schedulers.py", "tests/bpf/test_tunnels.py")
+
+
+def test_the_data_plane_on_debians_kernel(tmp_path: Path) -> None:
+    pytest_ = f"{sys.executable} -B -m pytest -q --color=no --tb=short -p no:cacheprovider"
+    output = guest.run(f"modprobe veth; {pytest_} {' '.join(FILES)}", tmp_path, deadline=800)
+    assert f"{guest.STATUS}0" in output, output[-8000:]
+    [count] = map(int, PASSED.findall(output))
+    assert count > 200, output[-8000:]
