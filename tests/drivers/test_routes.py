@@ -96,3 +96,22 @@ def test_many_addresses_take_the_ways_that_the_kernel_tells_one_by_one(lan: Lan)
         assert different == {}
 
     host.inside(ask)
+
+
+@pytest.mark.root
+def test_many_addresses_are_not_asked_for_one_by_one(lan: Lan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's rules for multicast routes, which it tells with the others, are no reason to."""
+
+    def work() -> None:
+        network = Network()
+
+        def refuse(*told: str, **_: object) -> None:
+            raise AssertionError(f"asked for {told}")
+
+        monkeypatch.setattr(network.ip, "route", refuse)
+        try:
+            network.paths(IPv4Address("10.0.0.1") + number for number in range(100))
+        finally:
+            network.close()
+
+    lan.director.inside(work)

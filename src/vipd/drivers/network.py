@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path as File
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
 from pyroute2 import IPRoute
@@ -149,6 +149,8 @@ class Network:
             tables.get(rule.get("FRA_TABLE")) == (rule.get("FRA_PRIORITY") or 0)
             and not any(rule.get(name) for name in ("FRA_FWMARK", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_SRC", "FRA_DST"))
             for rule in self.ip.get_rules()
+            # The kernel also tells the rules of its tables for multicast routes.
+            if rule["family"] in (AF_INET, AF_INET6)
         )
 
     def neighbours(self) -> Mapping[tuple[Address, int], Neighbour]:
@@ -214,7 +216,7 @@ def _path(route: Route | None, address: Address, links: Mapping[int, Link]) -> P
         return Path(Egress.UNREACHABLE)
     link = links.get(route.ifindex)
     if route.type is RouteType.LOCAL or (link is not None and link.loopback):
-        return Path(Egress.LOCAL, route.ifindex)
+        return Path(Egress.LOCAL)
     if link is None:
         return Path(Egress.UNREACHABLE)
     if not link.ethernet:
