@@ -146,8 +146,10 @@ def _syntax(text: str, line: int, error: MarkedYAMLError) -> str:
 class _Values(_Reader):
     """First pass: plain data."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, watched: str) -> None:
         super().__init__(text)
+        self.watched = [watched]
+        self.starts: list[int] = []
         self.mistakes: list[Mistake] = []
         self.known: dict[str, Any] = {}
         self.anchors: dict[str, tuple[Any, int]] = {}
@@ -176,10 +178,13 @@ class _Values(_Reader):
         elif len(self.path) >= DEEPEST:
             raise Broken(self.at(event.start_mark, f"nested too deeply; at most {DEEPEST} levels"))
         else:
-            value = self.mapping() if kind is MappingStartEvent else self.sequence()
+            value = self.sequence() if kind is not MappingStartEvent else self.mapping(self._starts(event))
         if event.anchor is not None:
             self.anchors[event.anchor] = value, self.count - before + 1
         return value
+
+    def _starts(self, event: Any) -> list[int] | None:
+        return self.starts if self.path == self.watched and not event.flow_style else None
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self.anchors:
@@ -200,11 +205,13 @@ class _Values(_Reader):
             value = self.known[text] = plain(text)
             return value
 
-    def mapping(self) -> dict[str, Any]:
+    def mapping(self, starts: list[int] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = {}
         event, path = self.event, self.path
         while True:
             name = event()
+            if starts is not None:
+                starts.append(name.start_mark.index)
             if type(name) is MappingEndEvent:
                 return result
             if type(name) is not ScalarEvent:
@@ -264,10 +271,22 @@ class _Places(_Reader):
         return found
 
 
-def read(text: str) -> tuple[Any, list[Mistake]]:
-    """The data, and mistakes that did not stop the reading. Raises `Broken`."""
-    reader = _Values(text)
-    return reader.read(), reader.mistakes
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says, and mistakes that did not stop the reading."""
+
+    data: Any
+    mistakes: list[Mistake]
+    starts: tuple[int, ...]
+    """Where each key of the watched mapping begins, and then where that ends; empty where it is not
+    written as a block, or where any value is marked to be used again elsewhere."""
+
+
+def read(text: str, watched: str = "") -> Reading:
+    """`watched`: a key at the top. Raises `Broken`."""
+    reader = _Values(text, watched)
+    data = reader.read()
+    return Reading(data, reader.mistakes, () if reader.anchors else tuple(reader.starts))
 
 
 def places(text: str) -> Place:

@@ -38,6 +38,8 @@ class Loaded:
     file: str
     text: str
     warnings: tuple[Problem, ...] = ()
+    starts: tuple[int, ...] = ()
+    "Where in the text each service begins, and the last ends, if each is a block of lines of its own."
 
     @cached_property
     def _root(self) -> Place:
@@ -71,6 +73,11 @@ def _step(key: str | int) -> str:
 
 def load(path: File) -> Loaded:
     """Read and check a file. Raises `ConfigError` with every mistake at once."""
+    return loads(*read(path))
+
+
+def read(path: File) -> tuple[str, str]:
+    """A file's text, and how messages name the file."""
     file = printable(str(path), 1000)
     try:
         with path.open("rb") as stream:
@@ -87,7 +94,7 @@ def load(path: File) -> Loaded:
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         told = f"byte {raw[error.start]:#04x} is not UTF-8; a configuration is plain text"
         raise ConfigError([Problem("", told, file, line, column)]) from None
-    return loads(text, file)
+    return text, file
 
 
 def loads(text: str, file: str = "vipd.yaml") -> Loaded:
@@ -115,6 +122,7 @@ class _Loading:
         self.text = text
         self.file = file
         self.problems: list[Problem] = []
+        self.starts: tuple[int, ...] = ()
 
     def run(self) -> Loaded:
         data = self._read()
@@ -133,18 +141,20 @@ class _Loading:
         director = _build(document)
         warned = rules.warnings(document)
         where = yaml.places(self.text) if warned else None
-        return Loaded(director, self.file, self.text, tuple(self._problem(*each, where) for each in warned))
+        told = tuple(self._problem(*each, where) for each in warned)
+        return Loaded(director, self.file, self.text, told, self.starts)
 
     def _read(self) -> Any:
         try:
-            data, mistakes = yaml.read(self.text)
+            found = yaml.read(self.text, "services")
         except Broken as first:
-            data, mistakes = self._read_with_quotes(first)
-        for each in mistakes:
+            found = self._read_with_quotes(first)
+        for each in found.mistakes:
             self.problems.append(Problem(path_text(each.path), each.message, self.file, each.line, each.column))
-        return data
+        self.starts = _lines(self.text, found.starts)
+        return found.data
 
-    def _read_with_quotes(self, first: Broken) -> tuple[Any, list[yaml.Mistake]]:
+    def _read_with_quotes(self, first: Broken) -> yaml.Reading:
         """A forgotten quote around an IPv6 address need not hide all other mistakes."""
         lines, bare = self.text.split("\n"), list[Problem]()
         for number, line in enumerate(lines):
@@ -176,6 +186,13 @@ class _Loading:
             beside = depth == len(path) - 1 and told.startswith("is missing")
             line, column = (place.key_line, place.key_column) if key_only or beside else (place.line, place.column)
         return Problem(path_text(path), told, self.file, line, column)
+
+
+def _lines(text: str, starts: tuple[int, ...]) -> tuple[int, ...]:
+    """Where the lines begin in which these places are."""
+    if not starts or "\ufeff" in text or text[starts[-1] - 1] != "\n":
+        return ()
+    return tuple([text.rfind("\n", 0, start) + 1 for start in starts])
 
 
 def _validate(data: dict[str, Any]) -> tuple[Document | None, list[rules.Finding]]:

@@ -10,7 +10,7 @@ from vipd.config import values
 from vipd.config.document import Path
 from vipd.config.messages import path_text
 from vipd.config.schema import Document, Server, Service
-from vipd.model.director import Address, Endpoint, Method
+from vipd.model.director import Address, Endpoint, Method, with_port
 
 Finding: TypeAlias = tuple[Path, str]
 Kept: TypeAlias = Mapping[Path, list[int]]
@@ -133,7 +133,10 @@ def _service(base: Path, service: Service, kept: Kept) -> Iterator[Finding]:
         key = address.version, int(address), only if server.port is None else server.port
         if seen.setdefault(key, index) != index:
             first = path_text((*where, _place(kept, where, seen[key])))
-            yield (*where, _place(kept, where, index)), f"{_with_port(server)} is the same server as {first}; once"
+            yield (
+                (*where, _place(kept, where, index)),
+                f"{with_port(server.address, server.port)} is the same server as {first}; once",
+            )
     if without:
         yield (*base, "method"), "is missing; a method is nat, dr or tun, for the service or for each server"
     if len(service.servers) > service.maglev_slots:
@@ -141,11 +144,6 @@ def _service(base: Path, service: Service, kept: Kept) -> Iterator[Finding]:
             (*base, "maglev_slots"),
             f"{service.maglev_slots} slots for {len(service.servers)} servers; at least one each",
         )
-
-
-def _with_port(server: Server) -> str:
-    host = f"[{server.address}]" if server.address.version == 6 and server.port is not None else str(server.address)
-    return host if server.port is None else f"{host}:{server.port}"
 
 
 def _other_family(address: Address, method: Method, service: Service) -> str:
