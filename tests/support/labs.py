@@ -27,6 +27,8 @@ _numbers: Final = itertools.count()
 _PLACES: Final = ("/run/vipd-lab", "/run/vipd", "/run/vipd-real-server", "/var/lib/vipd", "/sys/fs/bpf/vipd*")
 _TO_SERVERS: Final = ("forward_dr", "forward_nat", "forward_tun", "route_nat", "route_tun", "pass_local_server")
 _FROM_SERVERS: Final = ("forward_nat_reply", "route_nat_reply")
+_ICMP_ERRORS: Final = ("forward_icmp_error", "route_icmp_error")
+"To one end or the other, which counts them as its own."
 _PATIENCE: Final = 30.0
 
 
@@ -96,12 +98,16 @@ class Audit:
         assert closing.received - opening.received == sum(ended.values()), ended
         to_servers = sum(ended.get(name, 0) for name in _TO_SERVERS)
         from_servers = sum(ended.get(name, 0) for name in _FROM_SERVERS)
-        if closing.servers >= opening.servers:
-            assert closing.packets_in - opening.packets_in == to_servers, ended
-            assert closing.packets_out - opening.packets_out == from_servers, ended
-        else:  # a server that is gone has taken its counters with it
-            assert closing.packets_in - opening.packets_in <= to_servers, ended
-            assert closing.packets_out - opening.packets_out <= from_servers, ended
+        errors = sum(ended.get(name, 0) for name in _ICMP_ERRORS)
+        packets_in, packets_out = (
+            closing.packets_in - opening.packets_in,
+            closing.packets_out - opening.packets_out,
+        )
+        assert packets_in <= to_servers + errors, ended
+        assert packets_out <= from_servers + errors, ended
+        if closing.servers >= opening.servers:  # a server that is gone has taken its counters with it
+            assert packets_in + packets_out == to_servers + from_servers + errors, ended
+            assert errors or packets_in == to_servers, ended
         assert ended.get("drop_internal", 0) == 0, ended
 
     def _received(self) -> int:
