@@ -20,6 +20,8 @@ OBJECTS  := $(PACKAGED:bpf/%.c=src/vipd/bpf/%.o)
 BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c))
 
 PYTEST   := $(VENV)/python -m pytest
+# These tests wait more than they compute; those of one module may share a lab.
+PARALLEL := -n 2 --dist loadscope
 
 .PHONY: help
 help: ## this text
@@ -65,11 +67,11 @@ unit: setup ## tests that need no root
 
 .PHONY: bpf
 bpf: setup ## the BPF programs, packet by packet (root)
-	$(PYTEST) -m root tests/bpf
+	$(PYTEST) -m root $(PARALLEL) tests/bpf
 
 .PHONY: netns
 netns: setup ## everything else that needs root: real traffic in network namespaces
-	$(PYTEST) -m root --ignore tests/bpf
+	$(PYTEST) -m root $(PARALLEL) --ignore tests/bpf
 
 .PHONY: interop
 interop: setup ## real servers on Debian's own kernel under qemu (root; some minutes)

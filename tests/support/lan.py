@@ -100,7 +100,7 @@ class Lan:
     """client - eth0 director eth1 - server; 192.0.2.0/24 and 2001:db8:1::/64, 10.0.0.0/24 and 2001:db8:2::/64."""
 
     def __init__(self) -> None:
-        self.instance = Instance(f"t{os.getpid()}-{next(_numbers)}")
+        self.instance = Instance(f"d{os.getpid()}-{next(_numbers)}")
         self.director, self.client, self.server = (Host(f"{self.instance.name}-{role}") for role in "dcs")
 
     def __enter__(self) -> Self:
