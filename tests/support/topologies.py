@@ -53,7 +53,7 @@ THREE_ARMED: Final = Topology(
     segments=(_FAR, _OUTER, _INNER, _EXIT),
     hosts=(
         _CLIENT,
-        Host("router", Role.ROUTER, (Link("outer", 1), Link("far", 1), Link("exit", 1))),
+        Host("router", Role.ROUTER, (Link("exit", 1), Link("outer", 1), Link("far", 1))),
         Host("director", Role.DIRECTOR, (Link("exit", 2), Link("outer", 2), Link("inner", 1)), "router"),
         *(Host(f"server{n}", Role.SERVER, (Link("inner", 10 + n),), "director") for n in (1, 2, 3)),
     ),
@@ -68,7 +68,7 @@ TWO_ARMED_TUN: Final = replace(
     segments=(*TUN.segments, _EXIT),
     hosts=tuple(
         {
-            "router": replace(TUN.host("router"), links=(*TUN.host("router").links, Link("exit", 1))),
+            "router": replace(TUN.host("router"), links=(Link("exit", 1), *TUN.host("router").links)),
             "director": replace(TUN.director, links=(Link("exit", 2), Link("front", 2))),
         }.get(host.name, host)
         for host in TUN.hosts
