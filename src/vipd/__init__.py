@@ -1,1 +1,1 @@
-"""vipd: a layer-4 load balancer whose data plane is one eBPF program at XDP."""
+"""vipd: a linux director whose data plane is one eBPF program at XDP."""

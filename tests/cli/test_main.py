@@ -70,6 +70,23 @@ def test_wrong_usage_exits_with_2_and_no_traceback(arguments: tuple[str, ...]) -
     assert "Usage: vipd" in shown.stderr
 
 
+def test_a_mistyped_command_is_answered_with_the_one_meant() -> None:
+    assert "Did you mean 'status'?" in vipd("statsu").stderr
+
+
+def test_once_and_again_and_again_are_not_asked_for_together() -> None:
+    shown = vipd("status", "--json", "--watch")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert "--json prints once" in shown.stderr
+
+
+@pytest.mark.parametrize("arguments", [("up", "dr", "--name", "a/../b"), ("exec", "--name", "no-lab", "client", "ls")])
+def test_a_lab_that_cannot_be_is_refused(arguments: tuple[str, ...]) -> None:
+    shown = vipd("lab", *arguments)
+    assert shown.returncode == 2
+    assert "lab" in shown.stderr
+
+
 @pytest.mark.parametrize("name", ["../../etc", "a/b", "", ".", "a b", "x" * 65, "$(id)", "a;b", "a\nb", "-a", "a.b"])
 def test_a_name_that_could_lead_elsewhere_is_no_instance(name: str) -> None:
     shown = vipd(f"--instance={name}", "status")
@@ -169,7 +186,13 @@ def test_ctrl_c_exits_with_130() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "expected"),
-    [("vipd st", "status"), ("vipd dr", "drain"), ("vipd real", "real-server"), ("vipd run --con", "--config")],
+    [
+        ("vipd st", "status"),
+        ("vipd dr", "drain"),
+        ("vipd real", "real-server"),
+        ("vipd run --con", "--config"),
+        ("vipd lab up d", "dr"),
+    ],
 )
 def test_the_shell_completes(typed: str, expected: str) -> None:
     words = typed.split()

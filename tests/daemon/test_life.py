@@ -85,6 +85,7 @@ def test_down_leaves_the_machine_as_it_was(lan: Lan, config: Path, ended_by: sig
     assert lan.director.snapshot() == before
     assert not lan.instance.pins.exists()
     assert not lan.instance.directory.exists()
+    assert not lan.instance.secret.parent.exists()
     assert "managed" not in lan.director.ip("neigh")
     again = lan.vipd("down")
     assert (again.returncode, "nothing to remove" in again.stdout) == (0, True)
@@ -207,8 +208,11 @@ def test_people_see_servers_connections_and_outcomes(lan: Lan, config: Path, ech
         listed = lan.vipd("connections", "--state", "established", "--limit", "2")
         assert listed.stdout.count(f"{VIP4}:80") == 2
         assert "--limit 2 was reached" in listed.stderr
+        refused = lan.vipd("connections", "--state", "nonsense")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "state: 'nonsense' is no state of a connection; allowed is none, established" in refused.stderr
         outcomes = lan.vipd("status", "--outcomes").stdout
-        (row,) = [line.split() for line in outcomes.splitlines() if line.startswith(" forward_nat ")]
+        (row,) = [line.split() for line in outcomes.splitlines() if line.startswith("forward_nat ")]
         assert int(row[1]) >= 6
         assert row[2:6] == ["Sent", "to", "a", "real"]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, IPvAnyAddress, TypeAdapter
 
 from vipd.dataplane.port import Matching
 from vipd.errors import ConfigError, Problem
-from vipd.model.director import Method, Scheduler
+from vipd.model.director import STATES, Method, Scheduler
 from vipd.model.state import Connection, Egress
 
 PROBLEMS = TypeAdapter(list[Problem])
@@ -134,7 +134,7 @@ def matching(query: Mapping[str, str]) -> Matching:
         client=None if client is None else _parsed("client", client, ip_network, "ADDRESS or ADDRESS/PREFIX"),
         vip=None if (text := query.get("vip")) is None else _parsed("vip", text, ip_address, "an address"),
         server=None if (text := query.get("server")) is None else _parsed("server", text, ip_address, "an address"),
-        state=query.get("state"),
+        state=None if (text := query.get("state")) is None else _parsed("state", text, _state, ", ".join(STATES)),
     )
 
 
@@ -143,3 +143,9 @@ def _parsed(name: str, text: str, parse: Callable[[str], V], allowed: str) -> V:
         return parse(text)
     except ValueError as error:
         raise ConfigError([Problem(name, f"{error}; allowed is {allowed}")]) from None
+
+
+def _state(text: str) -> str:
+    if text not in STATES:
+        raise ValueError(f"{text!r} is no state of a connection")
+    return text

@@ -41,14 +41,12 @@ COMMANDS: Final = {
 
 
 class _Commands(TyperGroup):
-    """Help and completion see names and one line each; what is called is imported."""
+    """Help, completion and suggestions see names and one line each; what is called is imported."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002, the signature is Typer's
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002
-        entry = COMMANDS.get(cmd_name)
-        return TyperCommand(cmd_name, help=entry.help, rich_help_panel=entry.panel) if entry else None
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, entry in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=entry.help, rich_help_panel=entry.panel))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, known, rest = super().resolve_command(ctx, args)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from vipd.cli.app import instance_of
+from vipd.model.director import STATES
 
 EXAMPLES: Final = {
     "connections": "Examples:\n\nvipd connections --server 10.0.0.11 --state established\n\n"
@@ -21,7 +22,12 @@ def connections(
     client: Annotated[Address, typer.Option(help="Only of this client, or of this network.", metavar="ADDRESS")] = None,
     vip: Annotated[Address, typer.Option(help="Only to this VIP.", metavar="ADDRESS")] = None,
     server: Annotated[Address, typer.Option(help="Only on this real server.", metavar="ADDRESS")] = None,
-    state: Annotated[str | None, typer.Option(help="Only in this state: established, syn_recv, udp, ...")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="Only in this state: established, syn_recv, udp, ...", metavar="STATE", autocompletion=lambda: STATES
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 lists all.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list.")] = False,
 ) -> None:
@@ -49,30 +55,28 @@ def _print_json(found: Iterable[Any], limit: int) -> None:
 
 
 def _print_table(found: Iterator[Any], limit: int) -> None:
-    from rich import box
-    from rich.table import Table
+    from vipd.cli.output import Column, console, fitted
+    from vipd.model.director import with_port
 
-    from vipd.cli.output import console, host
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "CLIENT", "VIP", "SERVER", "STATE"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("EXPIRES", justify="right")
-    for each in _first(found, limit):
-        table.add_row(
+    headings = ("", "CLIENT", "VIP", "SERVER", "STATE")
+    rows = [
+        (
             each.transport,
-            host(each.client, each.client_port),
-            host(each.vip, each.vip_port),
-            host(each.server, each.server_port),
+            with_port(each.client, each.client_port),
+            with_port(each.vip, each.vip_port),
+            with_port(each.server, each.server_port),
             each.state,
             f"{each.expires:.0f} s",
         )
-    if table.row_count:
-        console().print(table)
+        for each in _first(found, limit)
+    ]
+    screen = console()
+    if rows:
+        table, _ = fitted([*map(Column, headings), Column("EXPIRES", right=True)], rows, screen)
+        screen.print(table)
     more = next(iter(found), None) is not None
-    typer.echo(
-        f"{table.row_count} connections" + (f", and more; --limit {limit} was reached" if more else ""), err=more
-    )
+    what = "connection" if len(rows) == 1 else "connections"
+    typer.echo(f"{len(rows)} {what}" + (f", and more; --limit {limit} was reached" if more else ""), err=more)
 
 
 def _first(found: Iterable[Any], limit: int) -> Iterator[Any]:

@@ -86,12 +86,10 @@ def _shown(screen: Console, topology: Topology, settings: Settings) -> list[Obse
 
 def _summary(screen: Console, found: list[tuple[Topology, Observed]]) -> bool:
     """The table of all combinations; whether anything is wrong."""
-    from rich import box
-    from rich.table import Table
-
+    from vipd.cli.output import grid
     from vipd.lab.verdict import as_data
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = grid()
     for heading in ("METHOD", "OVER"):
         table.add_column(heading, no_wrap=True)
     for heading in ("SENT", "ANSWERED"):
@@ -106,6 +104,7 @@ def _summary(screen: Console, found: list[tuple[Topology, Observed]]) -> bool:
         table.add_row(*_row(told))
     screen.print()
     screen.print(table)
+    screen.print()
     screen.print("CLIENT: whether servers saw the client's own address. REPLIES PASS: the")
     screen.print("director, with the packets that it counted, or only the router.\n")
     screen.print(
@@ -140,18 +139,20 @@ def _write(path: Path, found: list[tuple[Topology, Observed]]) -> None:
 
 
 def _print_next_steps(screen: Console, chosen: list[Topology], settings: Settings) -> None:
+    from vipd.cli.output import program
     from vipd.lab.demo import lab_name
 
     name, topology = lab_name(chosen[0], settings), chosen[0]
-    running = ", ".join(lab_name(each, settings) for each in chosen)
-    which = f"vipd lab exec --name {name}"
-    screen.print(f"\nstill running: {running}. What to try next:")
+    running = [lab_name(each, settings) for each in chosen]
+    vipd = program()
+    which = f"{vipd} lab exec --name {name}"
+    screen.print(f"\nstill running: {', '.join(running)}. What to try next:")
     for step in (
         f"{which} client -- curl -s http://{topology.vip_address(4)}/",
         f"{which} director -- vipd status --watch",
         f"{which} director -- vipd drain web4 {topology.address(topology.servers[0], 4)}",
         f"{which} director -- vipd connections --limit 10",
         f"{which} switch -- tcpdump -ni {topology.vip.segment}-{topology.director.name}",
-        "vipd lab down",
+        f"{vipd} lab down {' '.join(running)}",
     ):
         screen.print(f"  {step}")

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from vipd.cli.output import program
 from vipd.errors import ConfigError, Problem
 from vipd.lab.lab import Lab, instance_of, names
 from vipd.lab.lab import down as take_down
@@ -17,14 +18,19 @@ from vipd.lab.topology import TOPOLOGIES, Topology
 _HELP: Final = """Networks of namespaces to try a director in: clients, a router, real servers, a director.
 
 Topologies: """ + "; ".join(f"{each.name}: {each.summary}" for each in TOPOLOGIES.values())
-app: Final = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
+app: Final = typer.Typer(help=_HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
 
-Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the lab.  [default: the topology's]")]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="Name of the lab.  [default: the topology's]", autocompletion=names),
+]
 
 
 @app.command()
 def up(
-    topology: Annotated[str, typer.Argument(help=", ".join(TOPOLOGIES), metavar="TOPOLOGY")],
+    topology: Annotated[
+        str, typer.Argument(help=", ".join(TOPOLOGIES), metavar="TOPOLOGY", autocompletion=lambda: [*TOPOLOGIES])
+    ],
     name: Name = None,
     run: Annotated[bool, typer.Option("--run", help="Start the director too.")] = False,
 ) -> None:
@@ -41,12 +47,14 @@ def up(
 
 @app.command()
 def down(
-    topology: Annotated[str | None, typer.Argument(help="Or the lab's name; all labs without.", metavar="LAB")] = None,
+    labs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of labs; all labs without.", metavar="LAB", autocompletion=names),
+    ] = None,
     name: Name = None,
 ) -> None:
-    """Remove a lab and everything that was started in it."""
-    wanted = name or topology
-    chosen = names() if wanted is None else [wanted]
+    """Remove labs and everything that was started in them."""
+    chosen = [*(labs or []), *([name] if name else [])] or names()
     for each in chosen:
         typer.echo(f"lab {each}: {'removed' if take_down(each) else 'was not there'}")
     if not chosen:
@@ -57,7 +65,11 @@ def down(
 def list_labs() -> None:
     """Show the labs that are up, their hosts and addresses."""
     for name in names():
-        lab = Lab.found(name)
+        try:
+            lab = Lab.found(name)
+        except ConfigError:
+            typer.echo(f"{name}: not set up yet, or not to the end")
+            continue
         typer.echo(f"{name}: {lab.topology.summary}")
         for host in lab.topology.hosts:
             addresses = ", ".join(
@@ -72,19 +84,26 @@ def list_labs() -> None:
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def execute(
-    host: Annotated[str, typer.Argument(help="client, router, director, server1, ...", metavar="HOST")],
-    command: Annotated[list[str], typer.Argument(help="What to carry out there.", metavar="-- CMD...")],
+    host: Annotated[
+        str, typer.Argument(help="client, router, director, server1, ...", metavar="HOST", autocompletion=_hosts)
+    ],
+    command: Annotated[list[str], typer.Argument(help="What to carry out there.", metavar="-- CMD")],
     name: Name = None,
 ) -> None:
     """Carry out a command on a host. With several labs up, say which by --name (before HOST)."""
     lab = Lab.found(_only(name))
-    known = [each.name for each in lab.topology.hosts] + ["switch"]
+    known = [*(each.name for each in lab.topology.hosts), "switch"]
     if host not in known:
         raise _refusal(f"lab {lab.name} has no host {host!r}; it has {', '.join(known)}")
     arguments = lab.command(host, command)
     os.environ["VIPD_INSTANCE"] = instance_of(lab.name, host)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where this very vipd is
     os.execvp(arguments[0], arguments)
+
+
+def _hosts() -> list[str]:
+    """Of any lab, to complete."""
+    return sorted({host.name for topology in TOPOLOGIES.values() for host in topology.hosts})
 
 
 def _topology(name: str) -> Topology:
@@ -106,12 +125,13 @@ def _refusal(message: str) -> ConfigError:
 
 def _next_steps(lab: Lab, running: bool) -> str:
     client, vip = lab.topology.client.name, lab.topology.vip_address(4)
-    which = f"vipd lab exec --name {lab.name}"
+    vipd = program()
+    which = f"{vipd} lab exec --name {lab.name}"
     steps = [] if running else [f"{which} director -- vipd run -c {lab.configuration}"]
     steps += [
         f"{which} {client} -- curl -s http://{vip}/",
         f"{which} director -- vipd status",
-        f"vipd lab down {lab.name}",
+        f"{vipd} lab down {lab.name}",
     ]
     return "\n".join(["next:", *(f"  {step}" for step in steps)])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -9,7 +12,7 @@ import typer
 from vipd.cli.app import instance_of
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from vipd.api.schema import ServerStatus, Status
 
@@ -17,6 +20,8 @@ EXAMPLES: Final = {
     "status": "Examples:\n\nvipd status --watch\n\nvipd status --json | jq '.services'\n\nvipd status --outcomes"
 }
 _INTERVAL: Final = 1.0
+_COUNTERS: Final = {"CONNS": 4, "PKTS IN": 5, "BYTES IN": 7, "PKTS OUT": 6, "BYTES OUT": 8, "NEW/S": 2, "PKTS/S": 3}
+"Headings, and which goes first where the terminal is narrow."
 
 
 def status(
@@ -33,45 +38,61 @@ def status(
     from vipd.cli.source import status_of
 
     instance = instance_of(ctx)
+    if as_json and watch:
+        raise typer.BadParameter("--json prints once; ask again for another", param_hint="--watch")
     if as_json:
         typer.echo(status_of(instance).model_dump_json(indent=2))
         return
-    view = _outcomes if outcomes else _overview
+    screen = console()
+    view = _outcomes if outcomes else partial(_overview, screen=screen)
     if not watch:
-        console().print(view(status_of(instance)))
+        screen.print(view(status_of(instance)))
         return
+    with suppress(KeyboardInterrupt):
+        _watch(screen, lambda: view(status_of(instance)))
+
+
+def _watch(screen: Console, view: Callable[[], RenderableType]) -> None:
     import time
 
     from rich.live import Live
 
-    with Live(view(status_of(instance)), console=console(), screen=False, auto_refresh=False) as live:
+    with Live(view(), console=screen, auto_refresh=False) as live:
         while True:
             time.sleep(_INTERVAL)
-            live.update(view(status_of(instance)), refresh=True)
+            live.update(view(), refresh=True)
 
 
-def _overview(found: Status) -> RenderableType:
-    from rich import box
+def _overview(found: Status, screen: Console) -> RenderableType:
     from rich.console import Group
-    from rich.table import Table
 
+    from vipd.cli.output import Column, fitted
+
+    columns = (
+        Column("SERVICE / SERVER"),
+        Column("METHOD", rank=1),
+        *(Column(heading, right=True) for heading in ("WEIGHT", "ACTIVE", "INACTIVE")),
+        *(Column(heading, right=True, rank=rank) for heading, rank in _COUNTERS.items()),
+    )
+    table, left_out = fitted(columns, _rows(found, len(columns)), screen)
+    notes = _notes(found)
+    if left_out:
+        notes.append(f"a wider terminal also shows {', '.join(left_out)}")
+    return Group(_heading(found), "", table, *notes)
+
+
+def _rows(found: Status, width: int) -> Iterator[Sequence[str]]:
     from vipd.cli.output import short
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("SERVICE / SERVER", "METHOD"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("WEIGHT", "ACTIVE", "INACTIVE", "CONNS", "PKTS IN", "BYTES IN", "PKTS OUT", "BYTES OUT"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("NEW/S", justify="right", no_wrap=True)
-    table.add_column("PKTS/S", justify="right", no_wrap=True)
+    nothing = [""] * (width - 1)
     for service in found.services:
-        table.add_row(f"{service.name} ({service.scheduler or 'removed'})", *[""] * 11)
+        yield f"{service.name} ({service.scheduler or 'removed'})", *nothing
         for listen in service.listen:
-            table.add_row(f"  {listen}", *[""] * 11)
+            yield f"  {listen}", *nothing
         for server in service.servers:
             counts = (server.connections, server.packets_in, server.bytes_in, server.packets_out, server.bytes_out)
             rates = server.rates
-            table.add_row(
+            yield (
                 f"    {_name(server)}",
                 server.method if server.egress != "local" else "local",
                 str(server.weight),
@@ -81,11 +102,10 @@ def _overview(found: Status) -> RenderableType:
                 short(rates.connections) if rates else "",
                 short(rates.packets_in + rates.packets_out) if rates else "",
             )
-    return Group(_heading(found), table, *_notes(found))
 
 
 def _name(server: ServerStatus) -> str:
-    from vipd.cli.output import host
+    from vipd.model.director import with_port
 
     notes = [
         word
@@ -96,7 +116,7 @@ def _name(server: ServerStatus) -> str:
         )
         if holds
     ]
-    return host(server.address, server.port) + (f" ({', '.join(notes)})" if notes else "")
+    return with_port(server.address, server.port) + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _heading(found: Status) -> str:
@@ -116,19 +136,21 @@ def _notes(found: Status) -> list[str]:
 
 
 def _outcomes(found: Status) -> RenderableType:
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
 
+    from vipd.cli.output import grid
     from vipd.model.outcome import EVENTS, OUTCOMES
 
-    tables = []
-    for heading, counts, meanings in (("OUTCOME", found.outcomes, OUTCOMES), ("EVENT", found.events, EVENTS)):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    parts: list[RenderableType] = []
+    for heading, unit, counts, meanings in (
+        ("OUTCOME", "PACKETS", found.outcomes, OUTCOMES),
+        ("EVENT", "TIMES", found.events, EVENTS),
+    ):
+        table = grid()
         table.add_column(heading, no_wrap=True)
-        table.add_column("PACKETS" if heading == "OUTCOME" else "TIMES", justify="right", no_wrap=True)
+        table.add_column(unit, justify="right", no_wrap=True)
         table.add_column("MEANING")
         for name, count in counts.items():
             table.add_row(name, str(count), str(meanings.get(name, "")))
-        tables.append(table)
-    return Group(*tables)
+        parts += [table, ""]
+    return Group(*parts[:-1])

@@ -16,7 +16,7 @@ from typing import Final
 
 from vipd.api.schema import Drained, InterfaceStatus, Reloaded, Status, Usage, VipStatus
 from vipd.api.server import Server, listen
-from vipd.config import load
+from vipd.config import Reloading
 from vipd.daemon import report
 from vipd.daemon.drains import drained_servers, matching_servers
 from vipd.daemon.keeper import Keeper
@@ -26,6 +26,7 @@ from vipd.drivers.ledger import Drain
 from vipd.drivers.machine import notify
 from vipd.drivers.watch import Watcher
 from vipd.errors import DirectorError
+from vipd.model.director import with_port
 from vipd.model.instance import Instance
 from vipd.model.state import Connection
 
@@ -49,6 +50,7 @@ class Daemon:
 
     def __init__(self, instance: Instance, path: Path, keeper: Keeper) -> None:
         self._instance, self._path, self._keeper = instance, path, keeper
+        self._reloading = Reloading(keeper.loaded)
         self._guard = Guard(lambda: keeper.found.mine, time.monotonic)
         self._stopping = asyncio.Event()
 
@@ -165,7 +167,7 @@ class Daemon:
     async def reload(self) -> Reloaded:
         notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            done = await self._keeper.change(await asyncio.to_thread(load, self._path))
+            done = await self._keeper.change(await asyncio.to_thread(self._reloading.load, self._path))
         finally:
             notify("READY=1")
         log.info("reloaded %s: services put or removed: %d, VIPs: %d", self._path, done.changes, done.vips)
@@ -188,7 +190,7 @@ class Daemon:
         left = [each for each in shown if (each.address, each.port) in wanted and not each.removed]
         return Drained(
             service=found.name,
-            servers=[report.host(each.address, each.port) for each in servers],
+            servers=[with_port(each.address, each.port) for each in servers],
             connections=sum(each.active + each.inactive for each in left),
         )
 

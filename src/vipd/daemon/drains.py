@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from vipd.daemon.report import host, ports
+from vipd.daemon.report import ports
 from vipd.drivers.ledger import Drain
 from vipd.errors import ConfigError, Problem
-from vipd.model.director import Address, Director, RealServer, VirtualService
+from vipd.model.director import Address, Director, RealServer, VirtualService, with_port
 
 
 def drained_servers(drains: Iterable[Drain]) -> frozenset[tuple[str, Address, int | None]]:
@@ -23,7 +23,7 @@ def matching_servers(director: Director, name: str, text: str) -> tuple[VirtualS
         raise ConfigError([Problem("service", f"there is no service {name!r}{_hint(name, names)}")])
     found = tuple(server for server in service.servers if text in _names(service, server))
     if not found:
-        names = [host(server.address, server.port) for server in service.servers]
+        names = [with_port(server.address, server.port) for server in service.servers]
         raise ConfigError([Problem("server", f"service {name} has no server {text!r}{_hint(text, names)}")])
     return service, found
 
@@ -35,8 +35,13 @@ def pruned(director: Director, drains: Iterable[Drain]) -> tuple[Drain, ...]:
 
 
 def _names(service: VirtualService, server: RealServer) -> set[str]:
-    with_port = {host(server.address, port) for port in ports(service, server)}
-    return {str(server.address), server.address.exploded, f"[{server.address}]", *with_port}
+    address = server.address
+    return {
+        str(address),
+        address.exploded,
+        f"[{address}]",
+        *(with_port(address, port) for port in ports(service, server)),
+    }
 
 
 def _hint(text: str, names: list[str]) -> str:

@@ -172,10 +172,3 @@ def _status(
 
 def used(now: Sample) -> int:
     return sum(counts.active + counts.inactive for counts in now.counters.values())
-
-
-def host(address: Address, port: int | None) -> str:
-    """As a server is named on the command line."""
-    if port is None:
-        return str(address)
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"

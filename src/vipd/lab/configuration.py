@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vipd.lab.topology import FAMILIES, Service, Topology
-from vipd.model.director import Address, Method
+from vipd.model.director import Method, with_port
 
 
 def director_configuration(topology: Topology, scheduler: str = "rr") -> str:
@@ -19,7 +19,7 @@ def director_configuration(topology: Topology, scheduler: str = "rr") -> str:
 
 
 def _service(topology: Topology, service: Service, family: int, scheduler: str) -> Iterator[str]:
-    listen = endpoint(topology.vip_address(family), service.port)
+    listen = with_port(topology.vip_address(family), service.port)
     yield f"  {service.name}{family}:"
     yield f'    listen: "{listen}/{service.transport}"'
     yield f"    method: {topology.method}"
@@ -28,8 +28,4 @@ def _service(topology: Topology, service: Service, family: int, scheduler: str) 
     for host in topology.servers:
         address = topology.address(host, family)
         mapped = topology.method is Method.NAT
-        yield f'      - "{endpoint(address, service.server_port) if mapped else address}"'
-
-
-def endpoint(address: Address, port: int) -> str:
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        yield f'      - "{with_port(address, service.server_port) if mapped else address}"'

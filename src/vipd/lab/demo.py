@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from vipd.lab.client import Result
-from vipd.lab.configuration import endpoint
 from vipd.lab.director import Director
 from vipd.lab.frames import Paths, paths
 from vipd.lab.interrupt import shielded
@@ -22,7 +21,7 @@ from vipd.lab.tap import ReplyCounter, Tap, captured, tapped
 from vipd.lab.topology import FAMILIES, TOPOLOGIES, Topology
 from vipd.lab.traffic import asking, load
 from vipd.lab.verdict import Observed
-from vipd.model.director import Transport
+from vipd.model.director import Transport, with_port
 
 CONNECTIONS: Final = 300
 COMBINATIONS: Final = tuple((transport, family) for transport in Transport for family in FAMILIES)
@@ -120,7 +119,7 @@ def _probe(lab: Lab, tap: Tap, transport: Transport, family: int) -> Paths:
     tap.sightings()
     service = lab.topology.service(transport)
     if transport is Transport.TCP:
-        url = f"http://{endpoint(lab.topology.vip_address(family), service.port)}/"
+        url = f"http://{with_port(lab.topology.vip_address(family), service.port)}/"
         lab.run(lab.topology.client.name, "curl", "--silent", "--show-error", "--fail", "--max-time", "10", url)
     else:
         load(lab, asking(lab, transport, family, connections=1, first_port=_PROBE_PORT))

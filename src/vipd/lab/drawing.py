@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from vipd.lab.frames import Packet, Paths, Sighting
+from vipd.model.director import with_port
 
 _ARROW = " ──▶ "
 
@@ -36,13 +37,9 @@ def _numbered(hops: Sequence[Sighting]) -> Iterator[tuple[int, Sighting]]:
 
 def described(packet: Packet) -> str:
     inner = (
-        f"{_endpoint(packet.addresses.source, packet.source_port)} → "
-        f"{_endpoint(packet.addresses.destination, packet.destination_port)}"
+        f"{with_port(packet.addresses.source, packet.source_port)} → "
+        f"{with_port(packet.addresses.destination, packet.destination_port)}"
     )
     if packet.outer is None:
         return inner
     return f"{packet.outer.source} → {packet.outer.destination} [ {inner} ]"
-
-
-def _endpoint(address: object, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from vipd.errors import DirectorError, EnvironmentProblem
+from vipd.errors import ConfigError, DirectorError, EnvironmentProblem, Problem
 from vipd.lab import process
 from vipd.lab.configuration import director_configuration
 from vipd.lab.interrupt import interruptible, shielded
@@ -40,7 +40,8 @@ class Lab:
         self.topology = topology
         self.name = topology.name if name is None else name
         if not NAME.fullmatch(self.name):
-            raise DirectorError(f"a lab cannot be called {self.name!r}; allowed are up to 18 of a-z, 0-9 and '-'")
+            mistake = f"a lab cannot be called {self.name!r}; allowed are up to 18 of a-z, 0-9 and '-'"
+            raise ConfigError([Problem("", mistake)])
         self.network = Network(self.name, topology)
         self.directory = DIRECTORY / self.name
 
@@ -49,7 +50,7 @@ class Lab:
         """A lab that is up."""
         state = _state_of(name)
         if state is None or not state["complete"]:
-            raise DirectorError(f"there is no lab {name!r}; `vipd lab list` shows those there are")
+            raise ConfigError([Problem("", f"there is no lab {name!r}; `vipd lab list` shows those there are")])
         return cls(TOPOLOGIES[state["topology"]], name)
 
     @property
@@ -210,7 +211,7 @@ def lab_of(topology: Topology, name: str) -> Iterator[Lab]:
     """A lab for as long as the block lasts."""
     lab = Lab(topology, name)
     if not lab.up():
-        raise DirectorError(f"lab {name} is up already: `vipd lab down --name {name}` takes it down")
+        raise DirectorError(f"lab {name} is up already: `vipd lab down {name}` takes it down")
     try:
         yield lab
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
@@ -14,6 +14,13 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 MAGLEV_SLOTS: Final = 65_537
 CONNECTIONS: Final = 1_048_576
+
+
+def with_port(address: Address, port: int | None) -> str:
+    """As people write it: 10.0.0.1, 10.0.0.1:80, [2001:db8::1]:80."""
+    if port is None:
+        return str(address)
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 class Transport(StrEnum):
@@ -115,6 +122,10 @@ class Timeouts:
     listen: float = 120
     synack: float = 120
     udp: float = 300
+
+
+STATES: Final = tuple(state.name for state in fields(Timeouts))
+"That a connection can be in."
 
 
 @dataclass(frozen=True, slots=True)
