@@ -59,6 +59,7 @@ def refused(lan: Lan, config: Path) -> str:
         said = daemon.refused()
     assert lan.director.snapshot() == before
     assert not lan.instance.pins.exists()
+    assert not lan.instance.directory.exists()
     assert "Traceback" not in said
     return said
 

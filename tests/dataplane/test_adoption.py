@@ -15,7 +15,7 @@ from vipd.dataplane.links import links
 from vipd.dataplane.pins import Sizes, instances, remove
 from vipd.dataplane.port import PutService
 from vipd.dataplane.xdp import open_xdp
-from vipd.errors import DataplaneError
+from vipd.errors import DataplaneError, EnvironmentProblem
 from vipd.model.director import OnServerRemoved
 from vipd.model.state import Counters
 
@@ -94,7 +94,7 @@ def test_the_sweeper_beats_after_the_director_has_gone(bpffs: Path) -> None:
 @pytest.mark.parametrize("sizes", [replace(SMALL, connections=2000), Sizes(10, 10)])
 def test_another_number_of_connections_is_refused(bpffs: Path, sizes: Sizes) -> None:
     opened(bpffs).close()
-    with pytest.raises(DataplaneError, match="was made for 1000 connections, not"):
+    with pytest.raises(EnvironmentProblem, match="was made for 1000 connections, not"):
         opened(bpffs, sizes=sizes)
     opened(bpffs).down()
 
@@ -108,7 +108,7 @@ def test_another_number_of_slots_keeps_those_there_are(bpffs: Path) -> None:
 
 def test_another_secret_is_refused(bpffs: Path) -> None:
     opened(bpffs).close()
-    with pytest.raises(DataplaneError, match="made with another secret"):
+    with pytest.raises(EnvironmentProblem, match="made with another secret"):
         open_xdp(bpffs / "one", SECRET[::-1], SMALL)
     opened(bpffs).down()
 
@@ -132,7 +132,7 @@ def test_tables_of_another_layout_are_refused_and_left_alone(bpffs: Path, tmp_pa
     plane = opened(bpffs)
     plane.apply([PutService(HELD, OnServerRemoved.RESET)])
     plane.close()
-    with pytest.raises(DataplaneError, match="another build of vipd, whose tables differ"):
+    with pytest.raises(EnvironmentProblem, match="another build of vipd, whose tables differ"):
         opened(bpffs, built=compiled(tmp_path, **{header: edit}))
     again = opened(bpffs)
     assert again.held() == {WEB: HELD}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,37 @@ def test_the_lock_is_held_by_one_and_names_it(tmp_path: Path) -> None:
         Lock(tmp_path / "lock")
     lock.release()
     Lock(tmp_path / "lock").release()
+
+
+def test_a_lock_that_is_removed_leaves_nothing_behind(tmp_path: Path) -> None:
+    place = tmp_path / "instance"
+    place.mkdir()
+    Lock(place / "lock").remove()
+    assert not place.exists()
+
+
+def test_a_lock_that_is_removed_again_and_again_is_never_held_twice(tmp_path: Path) -> None:
+    path, holders, most = tmp_path / "instance" / "lock", 0, 0
+
+    def enter_and_leave() -> int:
+        nonlocal holders, most
+        entered = 0
+        for _ in range(300):
+            with suppress(EnvironmentProblem, FileNotFoundError):
+                path.parent.mkdir(exist_ok=True)
+                lock = Lock(path)
+                holders += 1
+                most = max(most, holders)
+                os.sched_yield()
+                holders -= 1
+                lock.remove()
+                entered += 1
+        return entered
+
+    with ThreadPoolExecutor(8) as pool:
+        tries = [pool.submit(enter_and_leave) for _ in range(8)]
+        assert sum(each.result() for each in tries) > 100
+    assert most == 1
 
 
 ADDRESS = AddedAddress(address="192.0.2.10", interface="eth0")

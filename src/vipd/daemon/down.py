@@ -26,15 +26,18 @@ def down(instance: Instance) -> bool:
     """Remove everything that vipd made; whether there was anything. The daemon was told to stop."""
     privileges.require("vipd down", NEEDED)
     if not instance.directory.exists():
-        return pins.remove(instance.pins)
-    lock = _wait_for_lock(instance)
-    try:
-        return dismantle(instance, Ledger(instance.ledger))
-    finally:
-        lock.release()
-        instance.lock.unlink(missing_ok=True)
-        with suppress(OSError):
-            instance.directory.rmdir()
+        found = pins.remove(instance.pins)
+    else:
+        lock = _wait_for_lock(instance)
+        try:
+            found = dismantle(instance, Ledger(instance.ledger))
+        finally:
+            lock.remove()
+    # Not part of dismantling: a director that only restarts goes on choosing as it did.
+    instance.secret.unlink(missing_ok=True)
+    with suppress(OSError):
+        instance.secret.parent.rmdir()
+    return found
 
 
 def dismantle(instance: Instance, ledger: Ledger) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vipd.config import Loaded
-from vipd.control import desired
+from vipd.control import Desired
 from vipd.daemon.director import Daemon
 from vipd.daemon.down import dismantle
 from vipd.daemon.keeper import Keeper, require_free
@@ -24,11 +24,9 @@ from vipd.drivers import machine, privileges
 from vipd.drivers.claims import conflicts
 from vipd.drivers.files import Lock, private_directory, secret
 from vipd.drivers.ledger import Ledger
-from vipd.drivers.network import Network
+from vipd.drivers.network import Memory, Network
 from vipd.errors import DirectorError, EnvironmentProblem
-from vipd.model.director import Director
 from vipd.model.instance import Instance
-from vipd.model.state import Egress
 
 log = logging.getLogger(__name__)
 
@@ -48,34 +46,40 @@ def run(instance: Instance, path: Path, loaded: Loaded, detach: bool) -> None:
         for warning in loaded.warnings:
             log.warning("%s", warning)
         ledger = Ledger(instance.ledger)
-        _check(instance, loaded, ledger)
-        _serve(instance, path, loaded, ledger)
+        with closing(Memory()) as memory:
+            found = _check(instance, loaded, ledger, memory)
+            _serve(instance, path, loaded, ledger, memory, found)
         if detach:
             log.info("detaching: forwarding stops")
             dismantle(instance, ledger)
         else:
             log.info("stopped; forwarding goes on, 'vipd down' ends it")
     finally:
-        lock.release()
+        if instance.pins.exists() or instance.ledger.exists():
+            lock.release()
+        else:
+            lock.remove()
 
 
-def _check(instance: Instance, loaded: Loaded, ledger: Ledger) -> None:
+def _check(instance: Instance, loaded: Loaded, ledger: Ledger, memory: Memory) -> Survey:
     """Everything that can be known before the first change."""
-    network = Network()
+    network = Network(memory)
     try:
         found = survey(network, ledger, loaded.director)
     finally:
         network.close()
     require(loaded, found)
     _require_no_stranger(instance, loaded, found)
-    new = [place for place in found.places(ours=True) if not ledger.owns(place.address)]
-    held = [place for place in found.places(ours=True) if ledger.owns(place.address)]
-    taken = asyncio.run(conflicts([*new, *held], found.mine))
+    owned = {entry.address for entry in ledger.contents.addresses}
+    taken = asyncio.run(
+        conflicts(sorted(found.places(ours=True), key=lambda place: place.address in owned), found.mine)
+    )
     for conflict in taken:
-        if ledger.owns(conflict.address):
+        if conflict.address in owned:
             # We have served it until now; to refuse would leave it without a daemon and mend nothing.
             log.warning("%s", conflict)
-    require_free(conflict for conflict in taken if not ledger.owns(conflict.address))
+    require_free(conflict for conflict in taken if conflict.address not in owned)
+    return found
 
 
 def _require_no_stranger(instance: Instance, loaded: Loaded, found: Survey) -> None:
@@ -89,12 +93,14 @@ def _require_no_stranger(instance: Instance, loaded: Loaded, found: Survey) -> N
             )
 
 
-def _serve(instance: Instance, path: Path, loaded: Loaded, ledger: Ledger) -> None:
+def _serve(instance: Instance, path: Path, loaded: Loaded, ledger: Ledger, memory: Memory, found: Survey) -> None:
     director = loaded.director
     place = Path(director.secret_file) if director.secret_file else instance.secret
     key = secret(place, SECRET_SIZE, create=not director.secret_file)
+    desire = Desired()
+    sizes = Sizes.fitting(director.connections, desire(director, found.reach, key).values())
     with ExitStack() as undo:
-        plane = open_xdp(instance.pins, key, _sizes(director, key))
+        plane = open_xdp(instance.pins, key, sizes)
         if plane.pins.adopted:
             log.info("adopted the state in %s", instance.pins)
         else:
@@ -102,12 +108,8 @@ def _serve(instance: Instance, path: Path, loaded: Loaded, ledger: Ledger) -> No
         with closing(plane):
             # Before the first thread: each has capabilities of its own.
             privileges.drop()
-            asyncio.run(_run(instance, path, Keeper(loaded, key, lambda: Site(plane, ledger)), undo))
-
-
-def _sizes(director: Director, key: bytes) -> Sizes:
-    """Room for the tables of its services; how servers are reached changes no table's length."""
-    return Sizes.fitting(director.connections, desired(director, lambda _: Egress.ON_LINK, key, frozenset()).values())
+            keeper = Keeper(loaded, key, desire, lambda: Site(plane, ledger, memory, found))
+            asyncio.run(_run(instance, path, keeper, undo))
 
 
 async def _run(instance: Instance, path: Path, keeper: Keeper, undo: ExitStack) -> None:

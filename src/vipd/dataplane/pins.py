@@ -226,7 +226,7 @@ def _adopt(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: 
 def _require_same_secret(directory: Path, before: bytes, config: bytes) -> None:
     was, now = (np.frombuffer(raw, _abi.CONFIG)[0] for raw in (before, config))
     if any(was[key].tobytes() != now[key].tobytes() for key in ("hash_key", "flow_key")):
-        raise DataplaneError(
+        raise EnvironmentProblem(
             f"{directory} was made with another secret, and its connections cannot be found with this one: "
             "give it that secret, or run `vipd down` first, which ends them"
         )
@@ -261,7 +261,7 @@ def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map
         if wanted != found or any(candidate.btf.enum(enum) != types.enum(enum) for enum in _abi.ENUMS):
             different.append(name)
     if different:
-        raise DataplaneError(
+        raise EnvironmentProblem(
             f"{directory} was made by another build of vipd, whose tables differ ({', '.join(sorted(different))}): "
             "run the old build, or `vipd down` first, which ends the connections known now"
         )
@@ -270,7 +270,7 @@ def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map
 def _require_same_size(connections: Map, sizes: Sizes) -> None:
     if connections.max_entries != sizes.buckets:
         was = connections.max_entries * _FILL // 2
-        raise DataplaneError(
+        raise EnvironmentProblem(
             f"the table in force was made for {was} connections, not {sizes.connections}: "
             "leave `connections` as it was, or run `vipd down` first, which ends the connections known now"
         )

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from vipd.errors import EnvironmentProblem
@@ -74,21 +75,44 @@ class Lock:
     """Held as long as the process lives; the kernel drops it whatever ends the process."""
 
     def __init__(self, path: Path) -> None:
-        self._handle = open_private(path, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(self._handle, 20, 0).decode(errors="replace").strip()
-            os.close(self._handle)
-            raise EnvironmentProblem(
-                f"vipd runs already for this instance (process {owner or 'unknown'}, lock {path}); "
-                "'vipd reload' changes it, another '--instance NAME' runs beside it"
-            ) from None
+        self._path = path
+        self._handle = _locked(path)
+        while not _is(path, self._handle):  # removed by its last holder while we waited at the door
+            self.release()
+            self._handle = _locked(path)
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         os.close(self._handle)
+
+    def remove(self) -> None:
+        """Release it, and leave neither the file nor, if nothing else is in it, its directory."""
+        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.parent.rmdir()
+        self.release()
+
+
+def _locked(path: Path) -> int:
+    handle = open_private(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(handle, 20, 0).decode(errors="replace").strip()
+        os.close(handle)
+        raise EnvironmentProblem(
+            f"vipd runs already for this instance (process {owner or 'unknown'}, lock {path}); "
+            "'vipd reload' changes it, another '--instance NAME' runs beside it"
+        ) from None
+    return handle
+
+
+def _is(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def secret(path: Path, size: int, create: bool) -> bytes:
