@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import random
+import subprocess
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 
 from tests.support.lan import Lan
-from vipd.drivers.network import Network
+from vipd.drivers.network import Memory, Network
 from vipd.drivers.routes import DEFAULT, LOCAL, MAIN, Route, Routes, RouteType
 from vipd.model.director import Address
+
+
+@pytest.fixture
+def own_lan() -> Iterator[Lan]:
+    with Lan() as made:
+        yield made
 
 
 def route(
@@ -113,5 +121,69 @@ def test_many_addresses_are_not_asked_for_one_by_one(lan: Lan, monkeypatch: pyte
             network.paths(IPv4Address("10.0.0.1") + number for number in range(100))
         finally:
             network.close()
+
+    lan.director.inside(work)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("route", "add", "10.9.0.0/16", "via", "10.0.0.9"),
+        ("link", "set", "dev", "eth1", "down"),
+        ("addr", "add", "10.9.0.1/24", "dev", "eth0"),
+        ("rule", "add", "to", "10.9.0.0/16", "lookup", "100", "priority", "50"),
+    ],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_what_is_remembered_ends_with_the_next_change(own_lan: Lan, change: tuple[str, ...], many: bool) -> None:
+    lan = own_lan
+    lan.director.ip("route", "add", "10.0.0.0/8", "via", "10.0.0.2", "dev", "eth1")
+    lan.director.ip("route", "add", "10.9.0.0/24", "via", "192.0.2.2", "table", "100")
+    addresses = [IPv4Address("10.9.0.2") + number for number in range(100 if many else 1)]
+
+    def work() -> None:
+        memory = Memory()
+        network, plain = Network(memory), Network()
+        try:
+            before = network.told()
+            first = dict(network.paths(addresses))
+            network.addresses()
+            assert network.told() is before
+            assert first == plain.paths(addresses)
+            subprocess.run(["ip", *change], check=True)
+            assert network.told() is not before
+            assert dict(network.paths(addresses)) == plain.paths(addresses) != first
+            assert network.addresses() == plain.addresses()
+        finally:
+            network.close()
+            plain.close()
+            memory.close()
+
+    lan.director.inside(work)
+
+
+@pytest.mark.root
+def test_what_is_remembered_is_not_asked_for_again(lan: Lan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> None:
+        memory = Memory()
+        network = Network(memory)
+        asked: list[object] = []
+        for name in ("route", "get_routes", "get_addr"):
+            ask = getattr(network.ip, name)
+
+            def counted(*told: object, _ask: Callable[..., object] = ask, **more: object) -> object:
+                asked.append(told)
+                return _ask(*told, **more)
+
+            monkeypatch.setattr(network.ip, name, counted)
+        try:
+            for _ in range(3):
+                network.paths([IPv4Address("10.0.0.1"), IPv4Address("192.0.2.7")])
+                network.addresses()
+        finally:
+            network.close()
+            memory.close()
+        assert len(asked) == 3
 
     lan.director.inside(work)

@@ -36,6 +36,7 @@ def watch(host: Host, work: Callable[[Watcher], Coroutine[Any, Any, None]], **op
         ("route", "add", "198.51.100.0/24", "via", "192.0.2.2"),
         ("-6", "route", "add", "2001:db8:99::/48", "via", "2001:db8:1::2"),
         ("rule", "add", "from", "10.9.9.9", "lookup", "100"),
+        ("nexthop", "add", "id", "7", "via", "192.0.2.2", "dev", "eth0"),
     ],
 )
 def test_each_kind_of_change_wakes(lan: Lan, change: tuple[str, ...]) -> None:
@@ -55,7 +56,7 @@ def test_after_lost_messages_everything_counts_as_changed(lan: Lan) -> None:
         inside = ["nsenter", f"--net=/run/netns/{lan.director.name}", "ip", "-batch", "-"]
         subprocess.run(inside, input=lines, text=True, check=True)
         await watcher.changed()
-        while not watcher.overruns:
+        while not watcher.feed.overruns:
             await asyncio.sleep(0.01)
 
     watch(lan.director, work, receive_buffer=4096)
@@ -66,8 +67,8 @@ def test_a_datagram_that_the_kernel_did_not_send_is_not_believed(lan: Lan) -> No
     async def work(watcher: Watcher) -> None:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as stranger:
             stranger.bind((0, 0))
-            stranger.sendto(NEW_LINK, (watcher.port, 0))
-            while not watcher.strangers:
+            stranger.sendto(NEW_LINK, (watcher.feed.port, 0))
+            while not watcher.feed.strangers:
                 await asyncio.sleep(0.01)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path as File
 from socket import AF_INET, AF_INET6
@@ -18,6 +18,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from vipd.drivers.routes import DEFAULT, LOCAL, MAIN, Route, Routes, RouteType
+from vipd.drivers.watch import Feed
 from vipd.errors import DataplaneError
 from vipd.model.director import Address
 from vipd.model.state import Egress
@@ -82,12 +83,44 @@ class Neighbour:
     resolved: bool
 
 
-class Network:
+@dataclass(slots=True)
+class Told:
+    """Answers of the kernel, right until it reports a change. Grows with the questions."""
+
+    paths: dict[Address, Path] = field(default_factory=dict)
+    addresses: tuple[HeldAddress, ...] | None = None
+    routes: Routes | None = None
+
+
+class Memory:
+    """What the kernel told, for as long as nothing changed. Outlives the `Network` that asked."""
+
     def __init__(self) -> None:
+        self._feed = Feed()
+        self._told = Told()
+
+    def close(self) -> None:
+        self._feed.close()
+
+    def now(self) -> Told:
+        """Another object after every change of links, addresses or routes."""
+        if self._feed.changed():
+            self._told = Told()
+        return self._told
+
+
+class Network:
+    """Asks the kernel. Given a memory, nothing twice."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
         self.ip = IPRoute()
+        self._memory = memory
 
     def close(self) -> None:
         self.ip.close()
+
+    def told(self) -> Told:
+        return self._memory.now() if self._memory else Told()
 
     def links(self) -> Mapping[str, Link]:
         return {link.name: link for link in map(_link, self.ip.get_links())}
@@ -103,22 +136,31 @@ class Network:
         return _link(message)
 
     def addresses(self) -> tuple[HeldAddress, ...]:
-        return tuple(
-            HeldAddress(
-                ip_address(message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")),
-                message["prefixlen"],
-                message["index"],
+        told = self.told()
+        if told.addresses is None:
+            told.addresses = tuple(
+                HeldAddress(
+                    ip_address(message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")),
+                    message["prefixlen"],
+                    message["index"],
+                )
+                for message in self.ip.get_addr()
             )
-            for message in self.ip.get_addr()
-        )
+        return told.addresses
 
     def paths(self, addresses: Iterable[Address]) -> Mapping[Address, Path]:
-        wanted = set(addresses)
+        """To these addresses at least."""
+        told = self.told()
+        wanted = {address for address in addresses if address not in told.paths}
+        if not wanted:
+            return told.paths
         links = {link.ifindex: link for link in self.links().values()}
-        if len(wanted) > _MANY and self._plain_rules():
-            table = Routes(self._routes())
-            return {address: _path(table.lookup(address), address, links) for address in wanted}
-        return {address: _path(self._lookup(address), address, links) for address in wanted}
+        if told.routes is None and len(wanted) > _MANY and self._plain_rules():
+            told.routes = Routes(self._routes())
+        lookup = told.routes.lookup if told.routes else self._lookup
+        for address in wanted:
+            told.paths[address] = _path(lookup(address), address, links)
+        return told.paths
 
     def gateways(self, interfaces: Mapping[str, int]) -> frozenset[tuple[Address, int]]:
         """The routers that are reached through these interfaces.
