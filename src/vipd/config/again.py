@@ -102,7 +102,9 @@ def _stands_alone(block: str, name: str) -> bool:
         if not line.startswith(deeper) and line.strip(" ") and not line.lstrip(" ").startswith("#"):
             return False
     try:
-        reading = yaml.read(f"services:\n{block}")
+        reading = yaml.read(f"services:\n{block}", "services")
     except Broken:
         return False
-    return not reading.mistakes and list(reading.data) == ["services"] and list(reading.data["services"]) == [name]
+    if reading.mistakes or not reading.starts:
+        return False
+    return list(reading.data) == ["services"] and list(reading.data["services"]) == [name]

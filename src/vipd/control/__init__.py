@@ -1,7 +1,7 @@
 """Desired state, plan, slot tables: every decision about the data plane, made without touching it."""
 
 from vipd.control.desired import Desired, Drain, desired, server_key
-from vipd.control.environment import environment, environment_warnings
+from vipd.control.environment import environment, environment_warnings, refusals
 from vipd.control.plan import Step, describe, plan, policies
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "environment_warnings",
     "plan",
     "policies",
+    "refusals",
     "server_key",
 ]

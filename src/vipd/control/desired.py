@@ -69,18 +69,18 @@ class Desired:
     def __call__(
         self,
         director: Director,
-        egress: Callable[[Address], Egress],
+        reach: Callable[[VirtualService], tuple[Egress, ...]],
         secret: bytes,
         drained: frozenset[Drain] = frozenset(),
     ) -> dict[Endpoint, HeldService]:
+        """`reach`: how a service's servers are reached, in their order."""
         by_name: dict[str, set[tuple[Address, int | None]]] = {}
         for name, address, port in drained:
             by_name.setdefault(name, set()).add((address, port))
         kept: dict[str, tuple[_Input, tuple[HeldService, ...]]] = {}
         fresh: list[_Input] = []
         for service in director.services:
-            reached = tuple([egress(server.address) for server in service.servers])
-            given = _Input(service, reached, frozenset(by_name.get(service.name, ())), secret)
+            given = _Input(service, reach(service), frozenset(by_name.get(service.name, ())), secret)
             last = self._last.get(service.name)
             if last is not None and last[0] == given:
                 kept[service.name] = last
@@ -99,7 +99,11 @@ def desired(
     drained: frozenset[Drain] = frozenset(),
 ) -> dict[Endpoint, HeldService]:
     """The whole desired state, without a memory."""
-    return Desired()(director, egress, secret, drained)
+
+    def reach(service: VirtualService) -> tuple[Egress, ...]:
+        return tuple([egress(server.address) for server in service.servers])
+
+    return Desired()(director, reach, secret, drained)
 
 
 @dataclass(frozen=True, slots=True)

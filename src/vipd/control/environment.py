@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from vipd.errors import Problem
 from vipd.model.director import Address, Director, Method, RealServer, VirtualService
@@ -12,9 +12,20 @@ from vipd.model.state import Egress
 def environment(director: Director, egress: Callable[[Address], Egress]) -> tuple[Problem, ...]:
     """Reasons to refuse the configuration here; paths are those of the document."""
     return tuple(
-        Problem(path, told)
-        for path, service, server in _servers(director)
-        if (told := _refusal(service, server, egress(server.address)))
+        problem
+        for service in director.services
+        for problem in refusals(service, [egress(server.address) for server in service.servers])
+    )
+
+
+def refusals(service: VirtualService, egress: Sequence[Egress]) -> tuple[Problem, ...]:
+    """Those of one service, whose servers are reached so, in their order."""
+    return tuple(
+        [
+            Problem(f"services.{service.name}.servers[{index}]", told)
+            for index, (server, way) in enumerate(zip(service.servers, egress, strict=True))
+            if (told := _refusal(service, server, way))
+        ]
     )
 
 

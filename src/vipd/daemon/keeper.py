@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from vipd.api.schema import Reloaded
 from vipd.config import Loaded
+from vipd.control import Desired
 from vipd.daemon.drains import drained_servers, pruned
 from vipd.daemon.report import Sample
 from vipd.daemon.site import Goal, Site, goal_of
@@ -32,7 +33,7 @@ T = TypeVar("T")
 class Keeper:
     """Everything that blocks runs on one thread, so nothing of the kernel is changed by two at once."""
 
-    def __init__(self, loaded: Loaded, secret: bytes, open_site: Callable[[], Site]) -> None:
+    def __init__(self, loaded: Loaded, secret: bytes, desire: Desired, open_site: Callable[[], Site]) -> None:
         self.loaded = loaded
         self.problems: dict[str, str] = {}
         "By what we were about; tried again with every beat."
@@ -42,7 +43,7 @@ class Keeper:
         "A VIP of ours is in another place than before, or its interface is another."
         self.conflicts: tuple[Conflict, ...] = ()
         "Of VIPs that somebody else took while we did not have them."
-        self._secret, self._open_site = secret, open_site
+        self._secret, self._desire, self._open_site = secret, desire, open_site
         self._thread = ThreadPoolExecutor(1, "kernel")
         self._changing = asyncio.Lock()
         self.site: Site
@@ -82,7 +83,8 @@ class Keeper:
             new = [place for place in found.places(ours=True) if place.address not in known]
             require_free(await conflicts(new, found.mine))
             goal = await self._goal(loaded, found)
-            await self.kernel(self.site.settle, loaded.director, found)
+            if (loaded.director.interfaces, found.hops) != (self.loaded.director.interfaces, self.found.hops):
+                await self.kernel(self.site.settle, loaded.director, found)
             changes = await self.kernel(self.site.apply, goal, self.goal.policies)
             await self.kernel(self.site.plane.set_timeouts, loaded.director.timeouts)
             self.loaded, self.found, self.goal = loaded, found, goal
@@ -139,7 +141,7 @@ class Keeper:
     ) -> Goal:
         if drained is None:
             drained = drained_servers(self.site.ledger.contents.drains)
-        return await self.kernel(goal_of, loaded.director, found, self._secret, drained)
+        return await self.kernel(goal_of, self._desire, loaded.director, found, self._secret, drained)
 
     async def _take_back(self) -> None:
         """VIPs of ours that are missing: their interface came back, or somebody took them away."""

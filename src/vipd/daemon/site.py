@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vipd.control import desired, plan
+from vipd.control import Desired, plan, policies
 from vipd.daemon.report import Sample
 from vipd.daemon.survey import Survey, survey
 from vipd.dataplane.links import Attachment
@@ -16,7 +16,7 @@ from vipd.dataplane.port import Port
 from vipd.dataplane.xdp import XdpDataplane
 from vipd.drivers import neighbours, offloads, sysctls, vips
 from vipd.drivers.ledger import Ledger
-from vipd.drivers.network import Link, Network
+from vipd.drivers.network import Link, Memory, Network
 from vipd.drivers.vips import Placement
 from vipd.errors import DirectorError
 from vipd.model.director import Address, Director, Endpoint, OnServerRemoved
@@ -39,18 +39,25 @@ class Goal:
 
 
 def goal_of(
-    director: Director, found: Survey, secret: bytes, drained: frozenset[tuple[str, Address, int | None]]
+    desire: Desired,
+    director: Director,
+    found: Survey,
+    secret: bytes,
+    drained: frozenset[tuple[str, Address, int | None]],
 ) -> Goal:
-    wanted = desired(director, found.egress, secret, drained)
-    policies = {endpoint: service.on_server_removed for service in director.services for endpoint in service.listen}
-    return Goal(director, wanted, policies)
+    return Goal(director, desire(director, found.reach, secret, drained), policies(director))
 
 
 class Site:
-    def __init__(self, plane: XdpDataplane, ledger: Ledger) -> None:
+    """`memory` and `found`: what the network told already, and what followed from it."""
+
+    def __init__(
+        self, plane: XdpDataplane, ledger: Ledger, memory: Memory | None = None, found: Survey | None = None
+    ) -> None:
         self.plane = plane
         self.ledger = ledger
-        self.network = Network()
+        self.network = Network(memory)
+        self._found = found
         self.attached: Mapping[str, Attachment] = {}
         self._seen: Mapping[str, tuple[int, bytes, int]] = {}
         "Of each interface when we last attached: index, MAC, program."
@@ -60,17 +67,14 @@ class Site:
         self.network.close()
 
     def survey(self, director: Director) -> Survey:
-        configured = director.vips.keys()
-        lingering = {
-            key.endpoint.vip for key, counts in self.plane.counters().items() if counts.active + counts.inactive
-        }
-        return survey(self.network, self.ledger, director, frozenset(lingering - configured))
+        lingering = self.plane.counters().vips_in_use() - director.vips.keys()
+        self._found = survey(self.network, self.ledger, director, lingering, self._found)
+        return self._found
 
     def settle(self, director: Director, found: Survey) -> None:
         """Settings of the interfaces, and neighbours: new ones get a moment to answer."""
         sysctls.apply(self.ledger, sysctls.wanted([name for name in director.interfaces if name in found.links]))
-        hops = found.hops(director)
-        unresolved = neighbours.keep_resolved(self.network, self.ledger, hops)
+        unresolved = neighbours.keep_resolved(self.network, self.ledger, found.hops)
         deadline = time.monotonic() + _RESOLVE
         while unresolved and time.monotonic() < deadline:
             time.sleep(_RESOLVE_STEP)
@@ -79,9 +83,9 @@ class Site:
         for address, _ in unresolved:
             log.warning("%s does not answer for its MAC address yet", address)
 
-    def apply(self, goal: Goal, policies: Mapping[Endpoint, OnServerRemoved] | None = None) -> int:
-        """Make the data plane so; `policies` also know services that are to go. How many changes it took."""
-        changes = plan(goal.wanted, self.plane.held(), {**(policies or {}), **goal.policies})
+    def apply(self, goal: Goal, former: Mapping[Endpoint, OnServerRemoved] | None = None) -> int:
+        """Make the data plane so; `former` policies know services that are to go. How many changes it took."""
+        changes = plan(goal.wanted, self.plane.held(), {**(former or {}), **goal.policies})
         if changes:
             self.plane.apply(changes)
         return len(changes)

@@ -71,9 +71,7 @@ def _check(instance: Instance, loaded: Loaded, ledger: Ledger, memory: Memory) -
     require(loaded, found)
     _require_no_stranger(instance, loaded, found)
     owned = {entry.address for entry in ledger.contents.addresses}
-    taken = asyncio.run(
-        conflicts(sorted(found.places(ours=True), key=lambda place: place.address in owned), found.mine)
-    )
+    taken = asyncio.run(conflicts(found.places(ours=True), found.mine))
     for conflict in taken:
         if conflict.address in owned:
             # We have served it until now; to refuse would leave it without a daemon and mend nothing.

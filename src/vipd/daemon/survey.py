@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vipd.config import Loaded
-from vipd.control import environment
+from vipd.control import refusals
 from vipd.drivers import vips
 from vipd.drivers.claims import Place
 from vipd.drivers.ledger import Ledger
 from vipd.drivers.neighbours import Hop
-from vipd.drivers.network import Link, Network, Path
+from vipd.drivers.network import Link, Network, Path, Told
 from vipd.drivers.vips import Placement
 from vipd.errors import ConfigError, Problem
-from vipd.model.director import Address, Director
+from vipd.model.director import Address, Director, VirtualService
 from vipd.model.state import Egress
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How the servers of a service are reached, in their order, and what follows from that."""
+
+    service: VirtualService
+    egress: tuple[Egress, ...]
+    hops: frozenset[Hop]
+    refusals: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, service: VirtualService, paths: Mapping[Address, Path]) -> Reach:
+        ways = [paths[server.address] for server in service.servers]
+        hops = {(way.next_hop, way.ifindex) for way in ways if way.next_hop is not None}
+        egress = tuple([way.egress for way in ways])
+        return cls(service, egress, frozenset(hops), refusals(service, egress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +40,18 @@ class Survey:
     links: Mapping[str, Link]
     paths: Mapping[Address, Path]
     "To every real server and VIP."
+    reaches: Mapping[str, Reach]
+    "By the service's name."
     placements: tuple[Placement, ...]
-    gateways: frozenset[Hop]
-    "Routers behind the director's interfaces: replies under NAT go there."
+    hops: frozenset[Hop]
+    """Neighbours that packets are sent to. Routers behind the director's interfaces are among them:
+    replies under NAT go there."""
+    told: Told = field(compare=False)
+    "What all of it but the links follows from, with `basis`."
+    basis: tuple[object, ...] = field(compare=False)
 
-    def egress(self, address: Address) -> Egress:
-        return self.paths[address].egress
+    def reach(self, service: VirtualService) -> tuple[Egress, ...]:
+        return self.reaches[service.name].egress
 
     @property
     def mine(self) -> frozenset[bytes]:
@@ -39,27 +62,52 @@ class Survey:
         """Where VIPs are, and whether the links there are up."""
         return tuple((placement, self.links[placement.interface].up) for placement in self.placements)
 
-    def hops(self, director: Director) -> frozenset[Hop]:
-        """Neighbours that packets are sent to."""
-        paths = (self.paths[server.address] for service in director.services for server in service.servers)
-        return self.gateways | {(path.next_hop, path.ifindex) for path in paths if path.next_hop is not None}
-
     def places(self, ours: bool) -> tuple[Place, ...]:
         """Where others may be asked about our VIPs; `ours`: only of those that vipd put there."""
         found = (placement for placement in self.placements if placement.ours or not ours)
         return tuple(placement.place for placement in found if placement.place is not None)
 
 
-def survey(network: Network, ledger: Ledger, director: Director, lingering: frozenset[Address] = frozenset()) -> Survey:
-    """`lingering`: VIPs that are configured no more, but that known connections still use."""
+def survey(
+    network: Network,
+    ledger: Ledger,
+    director: Director,
+    lingering: frozenset[Address] = frozenset(),
+    before: Survey | None = None,
+) -> Survey:
+    """`lingering`: VIPs that are configured no more, but that known connections still use.
+
+    `before` spares work where nothing changed since: not the network, not the service.
+    """
+    told = network.told()
     links = network.links()
-    addresses = {server.address for service in director.services for server in service.servers}
+    known = before.reaches if before is not None and before.told is told else {}
+    reaches = {service.name: each for service in director.services if (each := known.get(service.name))}
+    fresh = [each for each in director.services if each.name not in reaches or reaches[each.name].service is not each]
+    addresses = {server.address for service in fresh for server in service.servers}
     paths = network.paths(addresses | director.vips.keys() | lingering)
+    reaches |= {service.name: Reach.of(service, paths) for service in fresh}
+    attached = {name: links[name].ifindex for name in director.interfaces if name in links}
+    hops = network.gateways(attached).union(*[each.hops for each in reaches.values()])
+    basis = (director.vips, lingering, links, ledger.contents.addresses)
+    if before is not None and before.told is told and before.basis == basis:
+        placements = before.placements
+    else:
+        placements = _placements(network, ledger, director, lingering, links, paths)
+    return Survey(links, paths, reaches, placements, hops, told, basis)
+
+
+def _placements(
+    network: Network,
+    ledger: Ledger,
+    director: Director,
+    lingering: frozenset[Address],
+    links: Mapping[str, Link],
+    paths: Mapping[Address, Path],
+) -> tuple[Placement, ...]:
     kept = [entry for entry in ledger.contents.addresses if entry.address in lingering - director.vips.keys()]
     wanted = [*director.vips.values(), *(vips.staying(entry) for entry in kept if entry.interface in links)]
-    held = network.addresses()
-    attached = {name: links[name].ifindex for name in director.interfaces if name in links}
-    return Survey(links, paths, vips.place(wanted, links, held, paths, ledger), network.gateways(attached))
+    return vips.place(wanted, links, network.addresses(), paths, ledger)
 
 
 def problems(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
@@ -73,7 +121,8 @@ def problems(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
         for number, name in enumerate(director.interfaces)
         if name not in found.links or not found.links[name].ethernet
     ]
-    return loaded.placed([*told, *environment(director, found.egress)])
+    refused = [problem for service in director.services for problem in found.reaches[service.name].refusals]
+    return loaded.placed([*told, *refused])
 
 
 def require(loaded: Loaded, found: Survey) -> None:

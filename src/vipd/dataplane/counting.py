@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from vipd.dataplane import _abi
 from vipd.dataplane.book import Book
 from vipd.dataplane.maps import Map
 from vipd.dataplane.tables import Rows, packed_endpoint, unpack_address
+from vipd.model.director import Address
 from vipd.model.state import Counters, ServerKey, Totals
 
 _COUNTER: Final = np.dtype("<u8")
@@ -24,40 +26,87 @@ _NAME: Final = np.dtype(
 _NOT_ENDS: Final = {_abi.Outcome.CONTINUE.name, _abi.Outcome.OUTCOME_COUNT.name, _abi.Event.COUNT.name}
 
 
+class Names:
+    """The servers of a book by key; the keys are made when somebody asks for one."""
+
+    def __init__(self, book: Book, known: dict[bytes, ServerKey]) -> None:
+        self.book, self._known = book, known
+        self.ids: Rows = np.flatnonzero(book.servers["status"] != _abi.ServerStatus.FREE)
+
+    @cached_property
+    def places(self) -> dict[ServerKey, list[int]]:
+        """Where in `ids` each is. A server whose method changed has two ids, which are one to whoever asks."""
+        rows = np.zeros(len(self.ids), _NAME)
+        for field in ("address", "port", "service"):
+            rows[field] = self.book.servers[field][self.ids]
+        services = self.book.services[rows["service"]]
+        for field in ("vip", "first_port", "last_port", "protocol"):
+            rows[field] = services[field]
+        fresh, found = {}, dict[ServerKey, list[int]]()
+        names: list[bytes] = rows.view(f"V{rows.itemsize}").tolist()
+        for number, name in enumerate(names):
+            fresh[name] = self._known.get(name) or _server_key(rows[number])
+            found.setdefault(fresh[name], []).append(number)
+        self._known.clear()
+        self._known.update(fresh)
+        return found
+
+
+class Counts(Mapping[ServerKey, Counters]):
+    """The counters of all servers at one moment."""
+
+    def __init__(self, names: Names, loads: Rows, traffic: Rows) -> None:
+        self._names, self._loads, self._traffic = names, loads, traffic
+
+    @cached_property
+    def _rows(self) -> list[tuple[int, ...]]:
+        columns = [self._loads[name].tolist() for name in _LOAD]
+        columns += [self._traffic[name].sum(axis=1).tolist() for name in _TRAFFIC]
+        return list(zip(*columns, strict=True))
+
+    def __getitem__(self, key: ServerKey) -> Counters:
+        first, *more = [Counters(*self._rows[place]) for place in self._names.places[key]]
+        return sum(more, first)
+
+    def __iter__(self) -> Iterator[ServerKey]:
+        return iter(self._names.places)
+
+    def __len__(self) -> int:
+        return len(self._names.places)
+
+    @property
+    def _known(self) -> Rows:
+        active, inactive = (self._loads[name].astype("i8") for name in _LOAD)
+        total: Rows = active + inactive
+        return total
+
+    def used(self) -> int:
+        """Entries of the connection table."""
+        return int(self._known.sum())
+
+    def vips_in_use(self) -> frozenset[Address]:
+        """Of services, gone ones too, whose servers have connections."""
+        book = self._names.book
+        busy = np.unique(book.servers["service"][self._names.ids[self._known > 0]])
+        return frozenset(unpack_address(vip.tobytes()) for vip in book.services["vip"][busy])
+
+
 class Counting:
     """Reads the counters; keeps the keys of servers, which are made once."""
 
     def __init__(self, maps: Mapping[str, Map]) -> None:
         self._maps = maps
-        self._keys: dict[bytes, ServerKey] = {}
+        self._known: dict[bytes, ServerKey] = {}
+        self._names: Names | None = None
 
-    def counters(self, book: Book) -> dict[ServerKey, Counters]:
-        """A server whose method changed has two ids, which are one to whoever asks."""
-        ids = np.flatnonzero(book.servers["status"] != _abi.ServerStatus.FREE)
-        if not len(ids):
-            return {}
-        loads = self._maps["loads"].read(_abi.LOAD, 0, int(ids[-1]) + 1)[ids]
-        traffic = self._maps["traffic"].read(_abi.TRAFFIC, 0, int(ids[-1]) + 1)[ids]
-        columns = [loads[name].tolist() for name in _LOAD] + [traffic[name].sum(axis=1).tolist() for name in _TRAFFIC]
-        found: dict[ServerKey, Counters] = {}
-        for key, *counts in zip(self._named(book, ids), *columns, strict=True):
-            told = Counters(*counts)
-            found[key] = found[key] + told if key in found else told
-        return found
-
-    def _named(self, book: Book, ids: Rows) -> list[ServerKey]:
-        rows = np.zeros(len(ids), _NAME)
-        for field in ("address", "port", "service"):
-            rows[field] = book.servers[field][ids]
-        services = book.services[rows["service"]]
-        for field in ("vip", "first_port", "last_port", "protocol"):
-            rows[field] = services[field]
-        names: list[bytes] = rows.view(f"V{rows.itemsize}").tolist()
-        fresh = {}
-        for number, name in enumerate(names):
-            fresh[name] = self._keys.get(name) or _server_key(rows[number])
-        self._keys = fresh
-        return [fresh[name] for name in names]
+    def counters(self, book: Book) -> Counts:
+        """A book never changes; what replaces it is another."""
+        if self._names is None or self._names.book is not book:
+            self._names = Names(book, self._known)
+        ids = self._names.ids
+        count = int(ids[-1]) + 1 if len(ids) else 0
+        loads = self._maps["loads"].read(_abi.LOAD, 0, count)[ids]
+        return Counts(self._names, loads, self._maps["traffic"].read(_abi.TRAFFIC, 0, count)[ids])
 
     def totals(self) -> Totals:
         return Totals(

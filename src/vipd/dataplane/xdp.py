@@ -17,7 +17,7 @@ from vipd.dataplane.attaching import Interfaces
 from vipd.dataplane.book import Book, Editor
 from vipd.dataplane.collecting import clear, empty_services, idle_servers
 from vipd.dataplane.connections import Table
-from vipd.dataplane.counting import Counting
+from vipd.dataplane.counting import Counting, Counts
 from vipd.dataplane.holding import Holding
 from vipd.dataplane.pins import BUILT, Pins, Sizes, open_pins, remove
 from vipd.dataplane.port import ANY, Change, Matching, Port, PutService
@@ -25,7 +25,7 @@ from vipd.dataplane.tables import INDEX, interface_rows, timeout_ticks
 from vipd.dataplane.writer import After, Writer, nothing
 from vipd.errors import DataplaneError
 from vipd.model.director import Endpoint, Timeouts
-from vipd.model.state import Connection, Counters, HeldService, ServerKey, Totals
+from vipd.model.state import Connection, HeldService, Totals
 
 _FREE: Final = int(_abi.ServerStatus.FREE)
 
@@ -96,7 +96,7 @@ class XdpDataplane:
         changed = np.flatnonzero(new.view(f"V{new.itemsize}") != now.view(f"V{now.itemsize}"))
         self._maps["interfaces"].write(changed.astype(INDEX), new[changed])
 
-    def counters(self) -> Mapping[ServerKey, Counters]:
+    def counters(self) -> Counts:
         return self._counting.counters(self._book)
 
     def totals(self) -> Totals:
