@@ -26,7 +26,8 @@ from vipd.model.director import CONNECTIONS
 from vipd.model.state import HeldService
 
 BUILT: Final = Path(__file__).parents[1] / "bpf" / "vipd.bpf.o"
-SLOTS: Final = 2 * 1024 * 1024
+SLOTS: Final = 1024 * 1024
+"At the least; an array's elements take 8 bytes, whatever their size."
 BPFFS_MAGIC: Final = 0xCAFE4A11
 _PROGRAM: Final = "prog_director"
 _FRESH: Final = "prog_director_next"
