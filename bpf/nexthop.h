@@ -84,6 +84,24 @@ __noinline int next_hop_ask(struct xdp_md *ctx, const struct addr *to, struct ne
 	}
 }
 
+/* For a while a neighbour that the kernel has forgotten is where it was: by then it has
+ * been asked for again. Under DR nobody but us would ask.
+ */
+#define NEIGHBOUR_GRACE (config.next_hop_age << 5) /* 16 s */
+
+static __always_inline void next_hop_renew(struct xdp_md *ctx, const struct packet *pkt,
+					   const struct addr *to, struct next_hop *hop)
+{
+	struct next_hop fresh = {};
+
+	if (next_hop_ask(ctx, to, &fresh))
+		fresh.resolved_at = pkt->now;
+	else if (fresh.kind == NEXT_HOP_UNRESOLVED && fresh.ifindex == hop->ifindex &&
+		 hop->resolved_at && pkt->now - hop->resolved_at < NEIGHBOUR_GRACE)
+		return;
+	*hop = fresh;
+}
+
 static __always_inline const struct next_hop *
 next_hop_of_server(struct xdp_md *ctx, const struct packet *pkt, const struct real_server *server)
 {
@@ -91,7 +109,7 @@ next_hop_of_server(struct xdp_md *ctx, const struct packet *pkt, const struct re
 	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &id);
 
 	if (hop && (!hop->resolved_at || pkt->now - hop->resolved_at > config.next_hop_age))
-		hop->resolved_at = next_hop_ask(ctx, &server->address, hop) ? pkt->now : 0;
+		next_hop_renew(ctx, pkt, &server->address, hop);
 	return hop;
 }
 

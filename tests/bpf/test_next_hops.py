@@ -151,6 +151,38 @@ def test_an_old_answer_is_asked_for_again(director: Director, family: int) -> No
 
 
 @each_family
+def test_a_forgotten_neighbour_is_where_it_was_for_a_while(director: Director, family: int) -> None:
+    only = one_server(director, family, server(family, 1), Method.DR)
+    packet = framed(request(family, UDP), director.wires.out)
+    expected = director.run(packet).frame
+    director.change_server(only, address=row(_abi.REAL_SERVER, address=SILENT_SERVER[family])["address"])
+    hop = director.maps["next_hops"].read(_abi.NEXT_HOP, only, 1)
+    hop["resolved_at"] -= NEXT_HOP_AGE + 1
+    director.put("next_hops", only, hop)
+    for _ in range(2):
+        result = director.run(packet)
+        assert (result.action, result.outcomes) == (XDP_REDIRECT, {"FORWARD_DR": 1})
+        assert result.events == {"NEXT_HOP_REFRESHED": 1}
+        assert result.frame == expected
+    hop["resolved_at"] -= NEXT_HOP_AGE << 5
+    director.put("next_hops", only, hop)
+    assert director.run(packet).outcomes == {"DROP_NEIGHBOUR_UNRESOLVED": 1}
+
+
+@each_family
+def test_a_neighbour_on_another_interface_is_not_where_it_was(director: Director, family: int) -> None:
+    only = one_server(director, family, server(family, 1), Method.DR)
+    packet = framed(request(family, UDP), director.wires.out)
+    director.run(packet)
+    director.change_server(only, address=row(_abi.REAL_SERVER, address=SILENT_SERVER[family])["address"])
+    hop = director.maps["next_hops"].read(_abi.NEXT_HOP, only, 1)
+    hop["resolved_at"] -= NEXT_HOP_AGE + 1
+    hop["ifindex"] += 1000
+    director.put("next_hops", only, hop)
+    assert director.run(packet).outcomes == {"DROP_NEIGHBOUR_UNRESOLVED": 1}
+
+
+@each_family
 def test_an_unresolved_neighbour_is_asked_for_with_every_packet(director: Director, family: int) -> None:
     only = one_server(director, family, SILENT_SERVER[family], Method.DR)
     packet = framed(request(family, UDP), director.wires.out)
