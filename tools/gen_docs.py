@@ -1,4 +1,4 @@
-"""Writes what the documents take from the code: options, JSON Schema, outcomes, commands.
+"""Writes what the documents take from the code: options, JSON Schema, outcomes, commands, the API.
 
 tools/gen_docs.py            write the files
 tools/gen_docs.py --check    write nothing; fail where a file is not up to date
@@ -7,20 +7,24 @@ tools/gen_docs.py --check    write nothing; fail where a file is not up to date
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
+from vipd.api import schema as api
+from vipd.api.server import application
 from vipd.cli.app import app
 from vipd.config import schema
-from vipd.model import outcome
+from vipd.model import director, outcome, state
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 HEAD: Final = "<!-- Made by tools/gen_docs.py from {source}; do not edit. -->\n\n"
@@ -67,6 +71,45 @@ OF_ALL: Final = """`vipd [--instance NAME] COMMAND`. The instance, also `VIPD_IN
 machine, one for each network namespace. Exit code 2: the input or the machine must change first; 1: it failed.
 `vipd --install-completion` teaches the shell.
 """
+
+
+API_HEAD: Final = r"""# The API
+
+HTTP over the unix socket `/run/vipd/INSTANCE/api.sock`, which only root may open (directory
+0700, socket 0600). It is what the command line uses.
+
+```
+curl --unix-socket /run/vipd/default/api.sock http://vipd/status
+curl --unix-socket /run/vipd/default/api.sock 'http://vipd/connections?state=established&limit=10'
+curl --unix-socket /run/vipd/default/api.sock http://vipd/drain \
+     -H 'content-type: application/json' -d '{"service": "web", "server": "10.0.0.11"}'
+```
+
+""".replace("\\\\", "\\")
+API_REFUSALS: Final = """
+What is refused answers with a `Failure`: 422 where the file, the request or the machine must change
+first, 500 where something failed. `vipd status --json` prints a `Status`, `vipd connections --json` a
+list of `Connection`.
+"""
+
+# Every request of the API: what it takes, what it answers, what it does.
+REQUESTS: Final = {
+    "GET /status": ("", "Status", "Everything that `vipd status` shows."),
+    "GET /connections": (
+        "query: `client` (address or prefix), `vip`, `server`, `state`, `limit` (0: all)",
+        "one `Connection` in JSON a line (`application/x-ndjson`)",
+        "Known connections that fit all that is given, in no order.",
+    ),
+    "POST /reload": ("", "Reloaded", "Read the file again and apply it; a file with a mistake changes nothing."),
+    "POST /drain": ("body: `DrainRequest`", "Drained", "No new connections for the server; known ones go on."),
+    "POST /undrain": ("body: `DrainRequest`", "Drained", "New connections again."),
+    "POST /stop": ("", "202, no body", "End the daemon; forwarding goes on."),
+}
+ANSWERS: Final = (
+    api.Status, api.ServiceStatus, api.ServerStatus, api.Rates, api.VipStatus, api.InterfaceStatus, api.Usage,
+    state.Connection, api.Reloaded, api.DrainRequest, api.Drained, api.Failure,
+)  # fmt: skip
+ENUMS: Final = (director.Method, director.Scheduler, director.Transport, state.Egress)
 
 
 def duration(seconds: float) -> str:
@@ -142,6 +185,43 @@ def commands() -> str:
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
+def fields_of(kind: type[Any]) -> Iterator[tuple[str, str, str]]:
+    """Name, type and the string that follows it in the source, of each field."""
+    (body,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(body, ast.ClassDef)
+    for line, following in zip(body.body, [*body.body[1:], None], strict=True):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            told = following.value if isinstance(following, ast.Expr) else None
+            text = str(told.value) if isinstance(told, ast.Constant) else ""
+            yield line.target.id, ast.unparse(line.annotation), text
+
+
+def requests() -> str:
+    routes = application(None).routes  # type: ignore[arg-type]  # nobody is asked anything
+    wanted = {f"{'POST' if 'POST' in (each.methods or ()) else 'GET'} {each.path}" for each in routes}  # type: ignore[attr-defined]
+    assert wanted == REQUESTS.keys(), f"REQUESTS is not what the server answers: {wanted ^ REQUESTS.keys()}"
+    rows = "".join(
+        f"| `{name}` | {takes or '–'} | {f'`{answers}`' if answers.isalpha() else answers} | {what} |\n"
+        for name, (takes, answers, what) in REQUESTS.items()
+    )
+    return f"| request | takes | answers | what it does |\n|---|---|---|---|\n{rows}"
+
+
+def field_row(name: str, annotation: str, text: str) -> str:
+    values = ", ".join(f"`{value}`" for each in ENUMS if each.__name__ in annotation.split(" | ") for value in each)
+    meaning = ". ".join(part for part in (values, text) if part)
+    return f"| `{name}` | {annotation.replace(' | ', ' or ')} | {meaning} |\n"
+
+
+def api_page() -> str:
+    parts = [HEAD.format(source="src/vipd/api/"), API_HEAD, requests(), API_REFUSALS]
+    for kind in ANSWERS:
+        rows = "".join(field_row(*field) for field in fields_of(kind))
+        about = f"{kind.__doc__}\n\n" if kind.__doc__ else ""
+        parts.append(f"\n## {kind.__name__}\n\n{about}| field | type | meaning |\n|---|---|---|\n{rows}")
+    return "".join(parts)
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true")
@@ -151,6 +231,7 @@ def main() -> int:
         "vipd.schema.json": json.dumps(schema.json_schema(), indent=2) + "\n",
         "outcomes.md": outcomes(),
         "cli.md": commands(),
+        "api.md": api_page(),
     }
     stale = [name for name, text in wanted.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     for name in stale:

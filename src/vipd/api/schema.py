@@ -41,11 +41,17 @@ class ServerStatus(_Message):
     removed: bool = False
     "No longer configured; only known connections are left."
     active: int
+    "Known connections that are ESTABLISHED, SYN_SENT, SYN_RECV or SYNACK."
     inactive: int
+    "All other known ones, and UDP's."
     connections: int
+    "Made since the data plane was."
     packets_in: int
+    "Towards the server."
     bytes_in: int
+    "Of IP."
     packets_out: int
+    "Back through the director: under NAT."
     bytes_out: int
     rates: Rates | None = None
     egress: Egress | None
@@ -77,8 +83,11 @@ class VipStatus(_Message):
 
 
 class Usage(_Message):
+    """Of the connection table."""
+
     used: int
     limit: int
+    "As configured; the table has room for some more."
 
 
 class Status(_Message):
@@ -87,11 +96,13 @@ class Status(_Message):
     "None where no daemon runs and the data plane itself was asked."
     version: str
     config: str | None
+    "The file in force."
     services: list[ServiceStatus]
     vips: list[VipStatus]
     interfaces: list[InterfaceStatus]
     connections: Usage
     outcomes: dict[str, int]
+    "Packets by how they ended: outcomes.md."
     events: dict[str, int]
     problems: list[str] = []
     "What the daemon could not bring about yet and tries again."
@@ -99,6 +110,7 @@ class Status(_Message):
 
 class Reloaded(_Message):
     changes: int
+    "Endpoints of services that were put or removed."
     vips: int
     "VIPs claimed or released."
 
