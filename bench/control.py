@@ -13,7 +13,7 @@ from bench.effort import Effort
 from bench.report import Row
 from vipd import config, control
 from vipd.control import maglev
-from vipd.model.director import Address, Director
+from vipd.model.director import Address, Director, VirtualService
 from vipd.model.state import Egress
 
 SERVICES: Final = 1000
@@ -36,6 +36,10 @@ def text() -> str:
 
 def on_link(_address: Address) -> Egress:
     return Egress.ON_LINK
+
+
+def all_on_link(service: VirtualService) -> tuple[Egress, ...]:
+    return (Egress.ON_LINK,) * len(service.servers)
 
 
 def fastest(work: Callable[[], object], repeats: int) -> float:
@@ -75,12 +79,12 @@ def _figures(repeats: int) -> Iterator[dict[str, Any]]:
 def _one_change(before: Director, after: Director, repeats: int) -> float:
     """From the new configuration to the changes for the data plane."""
     desire = control.Desired()
-    held = desire(before, on_link, SECRET)
+    held = desire(before, all_on_link, SECRET)
     now, then = after, before
 
     def step() -> None:
         nonlocal held, now, then
-        wanted = desire(now, on_link, SECRET)
+        wanted = desire(now, all_on_link, SECRET)
         if len(control.plan(wanted, held, control.policies(now))) != 1:
             raise AssertionError("one service was to change")
         held, now, then = wanted, then, now
