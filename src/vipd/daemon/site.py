@@ -67,7 +67,7 @@ class Site:
         self.network.close()
 
     def survey(self, director: Director) -> Survey:
-        lingering = self.plane.counters().vips_in_use() - director.vips.keys()
+        lingering = self.plane.usage.vips(director.vips.keys())
         self._found = survey(self.network, self.ledger, director, lingering, self._found)
         return self._found
 

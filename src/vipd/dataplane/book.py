@@ -51,13 +51,6 @@ class Book:
         other.ids, other.retired, other.members = dict(self.ids), dict(self.retired), dict(self.members)
         return other
 
-    def same(self, other: Book) -> bool:
-        return (
-            self.ids == other.ids
-            and self.servers.tobytes() == other.servers.tobytes()
-            and self.services.tobytes() == other.services.tobytes()
-        )
-
     def order_like(self, other: Book) -> None:
         """Servers in the order that the other book has; the maps do not keep it."""
         for number, members in self.members.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from vipd.model.director import Address
 from vipd.model.state import Counters, ServerKey, Totals
 
 _COUNTER: Final = np.dtype("<u8")
+_FREE: Final = int(_abi.ServerStatus.FREE)
 _LOAD: Final = ("active", "inactive")
 _TRAFFIC: Final = ("connections", "packets_in", "bytes_in", "packets_out", "bytes_out")
 _NAME: Final = np.dtype(
@@ -31,7 +33,7 @@ class Names:
 
     def __init__(self, book: Book, known: dict[bytes, ServerKey]) -> None:
         self.book, self._known = book, known
-        self.ids: Rows = np.flatnonzero(book.servers["status"] != _abi.ServerStatus.FREE)
+        self.ids: Rows = np.flatnonzero(book.servers["status"] != _FREE)
 
     @cached_property
     def places(self) -> dict[ServerKey, list[int]]:
@@ -74,20 +76,24 @@ class Counts(Mapping[ServerKey, Counters]):
     def __len__(self) -> int:
         return len(self._names.places)
 
-    @property
-    def _known(self) -> Rows:
-        active, inactive = (self._loads[name].astype("i8") for name in _LOAD)
-        total: Rows = active + inactive
-        return total
 
-    def used(self) -> int:
-        """Entries of the connection table."""
-        return int(self._known.sum())
+class Usage:
+    """What has connections, asked of the loads of as few servers as can be."""
 
-    def vips_in_use(self) -> frozenset[Address]:
-        """Of services, gone ones too, whose servers have connections."""
-        book = self._names.book
-        busy = np.unique(book.servers["service"][self._names.ids[self._known > 0]])
+    def __init__(self, loads: Map, book: Callable[[], Book]) -> None:
+        self._loads, self._book = loads, book
+
+    def vips(self, but: AbstractSet[Address]) -> frozenset[Address]:
+        """VIPs of services, gone ones too, whose servers have connections."""
+        book = self._book()
+        others = [number for each in (book.ids, book.retired) for to, number in each.items() if to.vip not in but]
+        if not others:
+            return frozenset()
+        ids = np.flatnonzero(np.isin(book.servers["service"], others) & (book.servers["status"] != _FREE))
+        if not len(ids):
+            return frozenset()
+        loads = self._loads.read(_abi.LOAD, int(ids[0]), int(ids[-1] - ids[0]) + 1)[ids - ids[0]]
+        busy = np.unique(book.servers["service"][ids[(loads["active"] > 0) | (loads["inactive"] > 0)]])
         return frozenset(unpack_address(vip.tobytes()) for vip in book.services["vip"][busy])
 
 

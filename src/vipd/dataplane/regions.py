@@ -28,7 +28,7 @@ class Regions:
         self._gaps: list[Region] = []
         self._turn = 0
         end = 0
-        for region in sorted(used):
+        for region in sorted(used, key=lambda each: each.start):
             if region.start > end:
                 self._gaps.append(Region(end, region.start - end))
             end = max(end, region.start + region.count)

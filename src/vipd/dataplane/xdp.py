@@ -12,18 +12,18 @@ from typing import Final
 import numpy as np
 
 from vipd.dataplane import _abi
-from vipd.dataplane.applying import Application, Derived, read_book, settle
+from vipd.dataplane.applying import Application, Derived, read_book, says, settle
 from vipd.dataplane.attaching import Interfaces
 from vipd.dataplane.book import Book, Editor
 from vipd.dataplane.collecting import clear, empty_services, idle_servers
 from vipd.dataplane.connections import Table
-from vipd.dataplane.counting import Counting, Counts
+from vipd.dataplane.counting import Counting, Counts, Usage
 from vipd.dataplane.holding import Holding
 from vipd.dataplane.pins import BUILT, Pins, Sizes, open_pins, remove
-from vipd.dataplane.port import ANY, Change, Matching, Port, PutService
-from vipd.dataplane.tables import INDEX, interface_rows, timeout_ticks
+from vipd.dataplane.port import ANY, Change, Matching, Port
+from vipd.dataplane.ports import Ports
+from vipd.dataplane.tables import INDEX, timeout_ticks
 from vipd.dataplane.writer import After, Writer, nothing
-from vipd.errors import DataplaneError
 from vipd.model.director import Endpoint, Timeouts
 from vipd.model.state import Connection, HeldService, Totals
 
@@ -41,6 +41,8 @@ class XdpDataplane:
         self._table = Table(self._maps["connections"].memory(_abi.BUCKET))
         self._holding = Holding(self._slots, _abi.Limits.REAL_SERVERS)
         self._counting = Counting(self._maps)
+        self._ports = Ports(self._maps["interfaces"])
+        self.usage = Usage(self._maps["loads"], lambda: self._book)
         self._book = settle(self._maps, read_book(self._maps))
         self._derived = Derived.of(self._book)
         self._derived.write(self._maps, Derived.read(self._maps))
@@ -54,9 +56,8 @@ class XdpDataplane:
         remove(self.pins.directory)
 
     def held(self) -> Mapping[Endpoint, HeldService]:
-        found = read_book(self._maps)
-        if not found.same(self._book):
-            self._take(found)
+        if not says(self._maps, self._book):
+            self._take(read_book(self._maps))
         return self._holding.services(self._book)
 
     def _take(self, found: Book) -> None:
@@ -75,26 +76,15 @@ class XdpDataplane:
         except BaseException:
             self._take(read_book(self._maps))
             raise
+        self._holding.follow(self._book, edition.book, changes)
         self._book, self._derived = edition.book, derived
-        for change in changes:
-            if isinstance(change, PutService) and change.service.endpoint in self._book.ids:
-                self._holding.remember(self._book, change.service)
 
     def set_timeouts(self, timeouts: Timeouts) -> None:
         ticks = timeout_ticks(timeouts)
         self._maps["timeouts"].write(np.arange(len(ticks), dtype=INDEX), ticks)
 
     def set_ports(self, ports: Sequence[Port]) -> None:
-        try:
-            wanted = interface_rows(ports)
-        except ValueError as error:
-            raise DataplaneError(str(error)) from error
-        now = self._maps["interfaces"].read(_abi.INTERFACE)
-        new = np.zeros_like(now)
-        for index, row in wanted.items():
-            new[index] = row
-        changed = np.flatnonzero(new.view(f"V{new.itemsize}") != now.view(f"V{now.itemsize}"))
-        self._maps["interfaces"].write(changed.astype(INDEX), new[changed])
+        self._ports.write(ports)
 
     def counters(self) -> Counts:
         return self._counting.counters(self._book)
