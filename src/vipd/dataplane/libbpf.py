@@ -162,10 +162,3 @@ def require_kernel(release: str | None = None, btf: str = "/sys/kernel/btf/vmlin
         raise EnvironmentProblem(
             f"{btf} is missing: vipd needs a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian's and most others are)"
         )
-
-
-class Opts(ctypes.Structure):
-    """The head of every `struct bpf_*_opts`: its own size."""
-
-    def __init__(self, **values: object) -> None:
-        super().__init__(sz=ctypes.sizeof(self), **values)

@@ -57,6 +57,7 @@ def demonstrate(topology: Topology, settings: Settings, tell: Tell) -> Generator
             stack.push(_down_after_failure(lab))
         else:
             lab = stack.enter_context(lab_of(topology, name))
+            stack.callback(tell, f"{topology.name}: removing the network")
         tell(f"{topology.name}: starting the director")
         director = Director(lab)
         director.start()
