@@ -93,7 +93,7 @@ def test_the_output_is_readable_without_a_terminal(done: Done) -> None:
     assert done.output.count("back ") == 12
     assert "all of it is right" in done.output
     # Not wrapped anywhere: each combination has its row.
-    assert len(re.findall(r"^(NAT|DR|TUN) +(tcp|udp) ipv[46] +60 +60 ", done.output, re.MULTILINE)) == 12
+    assert len(re.findall(r"^(NAT|DR|TUN) +(tcp|udp) +ipv[46] +60 +60 ", done.output, re.MULTILINE)) == 12
 
 
 @pytest.mark.root
