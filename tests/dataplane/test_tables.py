@@ -137,7 +137,7 @@ def test_nothing_is_written_for_what_is_as_it_should_be() -> None:
     empty = Book(np.zeros(50, _abi.REAL_SERVER), np.zeros(10, _abi.SERVICE), [])
     first = Editor(empty, slots).edit([put])
     for region, content in first.contents:
-        slots[region.start : region.start + region.count] = content
+        slots[region.start : region.start + region.size] = content
     again = Editor(first.book, slots).edit([put])
     assert again == Edition(again.book)
 
@@ -171,7 +171,7 @@ def test_regions_never_overlap(used: list[int], wanted: list[int]) -> None:
         start += count + number % 3 * 5
     room = Regions(500, regions[::-1])
     regions += [room.take(count) for count in wanted if room.free >= count + 100]
-    cells = [cell for region in regions for cell in range(region.start, region.start + region.count)]
+    cells = [cell for region in regions for cell in range(region.start, region.start + region.size)]
     assert len(set(cells)) == len(cells)
     assert all(cell < 500 for cell in cells)
 

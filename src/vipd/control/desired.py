@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ TUNNEL_SOURCE_V4: Final = IPv4Network("172.16.0.0/16")
 TUNNEL_SOURCE_V6: Final = IPv6Network("100::/64")
 SPREAD_BITS: Final = 32
 
+_NOBODY: Final[frozenset[tuple[Address, int | None]]] = frozenset()
 SMALLEST_FALLBACK: Final = 251
 FALLBACK_EACH: Final = 12
 
@@ -47,8 +48,7 @@ def server_key(endpoint: Endpoint, server: RealServer) -> ServerKey:
     return ServerKey(endpoint, server.address, None if same else server.port)
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
+class _Input(NamedTuple):
     """All that a service's part of the desired state depends on."""
 
     service: VirtualService
@@ -74,13 +74,13 @@ class Desired:
         drained: frozenset[Drain] = frozenset(),
     ) -> dict[Endpoint, HeldService]:
         """`reach`: how a service's servers are reached, in their order."""
-        by_name: dict[str, set[tuple[Address, int | None]]] = {}
+        by_name: dict[str, frozenset[tuple[Address, int | None]]] = {}
         for name, address, port in drained:
-            by_name.setdefault(name, set()).add((address, port))
+            by_name[name] = by_name.get(name, _NOBODY) | {(address, port)}
         kept: dict[str, tuple[_Input, tuple[HeldService, ...]]] = {}
         fresh: list[_Input] = []
         for service in director.services:
-            given = _Input(service, reach(service), frozenset(by_name.get(service.name, ())), secret)
+            given = _Input(service, reach(service), by_name.get(service.name, _NOBODY), secret)
             last = self._last.get(service.name)
             if last is not None and last[0] == given:
                 kept[service.name] = last

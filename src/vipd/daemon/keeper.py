@@ -79,9 +79,10 @@ class Keeper:
             _require_same(self.loaded, loaded)
             found = await self.kernel(self.site.survey, loaded.director)
             require(loaded, found)
-            known = {placement.address for placement in self.found.placements}
-            new = [place for place in found.places(ours=True) if place.address not in known]
-            require_free(await conflicts(new, found.mine))
+            if found.placements is not self.found.placements:
+                known = {placement.address for placement in self.found.placements}
+                new = [place for place in found.places(ours=True) if place.address not in known]
+                require_free(await conflicts(new, found.mine))
             goal = await self._goal(loaded, found)
             if (loaded.director.interfaces, found.hops) != (self.loaded.director.interfaces, self.found.hops):
                 await self.kernel(self.site.settle, loaded.director, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +58,8 @@ class Site:
         self.ledger = ledger
         self.network = Network(memory)
         self._found = found
+        self._settled: tuple[object, object] = (None, None)
+        "Placements and what the ledger said, when no VIP of ours was elsewhere."
         self.attached: Mapping[str, Attachment] = {}
         self._seen: Mapping[str, tuple[int, bytes, int]] = {}
         "Of each interface when we last attached: index, MAC, program."
@@ -144,11 +146,14 @@ class Site:
         """Whether an interface came, went, or is not as we left it; quick enough to ask twice a second."""
         return self._look(director) != self._seen
 
-    def release(self, placements: Iterable[Placement]) -> int:
+    def release(self, placements: tuple[Placement, ...]) -> int:
         """Every VIP of ours that is in none of these places."""
-        before = len(self.ledger.contents.addresses)
+        before = self.ledger.contents.addresses
+        if self._settled[0] is placements and self._settled[1] is before:
+            return 0
         vips.release(self.network, self.ledger, placements)
-        return before - len(self.ledger.contents.addresses)
+        self._settled = (placements, self.ledger.contents.addresses)
+        return len(before) - len(self.ledger.contents.addresses)
 
     def sample(self, now: float) -> Sample:
         return Sample(now, self.plane.counters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from contextlib import ExitStack, closing
@@ -42,6 +43,8 @@ def run(instance: Instance, path: Path, loaded: Loaded, detach: bool) -> None:
     machine.require_bpffs()
     private_directory(instance.directory)
     lock = Lock(instance.lock)
+    # Nearly all that is made until we are ready stays.
+    gc.disable()
     try:
         for warning in loaded.warnings:
             log.warning("%s", warning)
@@ -117,6 +120,8 @@ async def _run(instance: Instance, path: Path, keeper: Keeper, undo: ExitStack) 
     try:
         await keeper.begin()
         undo.pop_all()
+        gc.freeze()
+        gc.enable()
         await Daemon(instance, path, keeper).run()
     except asyncio.CancelledError:
         raise DirectorError("stopped before it was ready; what was done so far is undone") from None

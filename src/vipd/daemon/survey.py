@@ -84,8 +84,7 @@ def survey(
     known = before.reaches if before is not None and before.told is told else {}
     reaches = {service.name: each for service in director.services if (each := known.get(service.name))}
     fresh = [each for each in director.services if each.name not in reaches or reaches[each.name].service is not each]
-    addresses = {server.address for service in fresh for server in service.servers}
-    paths = network.paths(addresses | director.vips.keys() | lingering)
+    paths = network.paths({server.address for service in fresh for server in service.servers}, told)
     reaches |= {service.name: Reach.of(service, paths) for service in fresh}
     attached = {name: links[name].ifindex for name in director.interfaces if name in links}
     hops = network.gateways(attached).union(*[each.hops for each in reaches.values()])
@@ -93,21 +92,11 @@ def survey(
     if before is not None and before.told is told and before.basis == basis:
         placements = before.placements
     else:
-        placements = _placements(network, ledger, director, lingering, links, paths)
+        paths = network.paths(director.vips.keys() | lingering, told)
+        kept = [entry for entry in ledger.contents.addresses if entry.address in lingering - director.vips.keys()]
+        wanted = [*director.vips.values(), *(vips.staying(entry) for entry in kept if entry.interface in links)]
+        placements = vips.place(wanted, links, network.addresses(told), paths, ledger)
     return Survey(links, paths, reaches, placements, hops, told, basis)
-
-
-def _placements(
-    network: Network,
-    ledger: Ledger,
-    director: Director,
-    lingering: frozenset[Address],
-    links: Mapping[str, Link],
-    paths: Mapping[Address, Path],
-) -> tuple[Placement, ...]:
-    kept = [entry for entry in ledger.contents.addresses if entry.address in lingering - director.vips.keys()]
-    wanted = [*director.vips.values(), *(vips.staying(entry) for entry in kept if entry.interface in links)]
-    return vips.place(wanted, links, network.addresses(), paths, ledger)
 
 
 def problems(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:

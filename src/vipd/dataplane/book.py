@@ -123,7 +123,7 @@ class Editor:
                 region = Region(int(row["slots"]), int(row["slot_count"]))
             else:
                 region = self._region(self._book.region(number, what), ids[indices])
-            row[what], row[length] = region.start, region.count
+            row[what], row[length] = region.start, region.size
         if row.tobytes() != self._book.services[number].tobytes():
             self._book.services[number] = row
             self._edition.services.append(number)
@@ -179,10 +179,10 @@ class Editor:
 
     def _region(self, now: Region, wanted: Rows) -> Region:
         """The region in force where it says the same, else a new one."""
-        if now.count == len(wanted) and np.array_equal(self._slots[now.start : now.start + now.count], wanted):
+        if now.size == len(wanted) and np.array_equal(self._slots[now.start : now.start + now.size], wanted):
             return now
         fresh = self._room.take(len(wanted))
-        if fresh.count:
+        if fresh.size:
             self._edition.contents.append((fresh, wanted))
         return fresh
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from vipd.dataplane.book import Book
-from vipd.dataplane.port import Change, PutService
+from vipd.dataplane.port import Change, PutService, RemoveService
 from vipd.dataplane.regions import Region
 from vipd.dataplane.tables import INDEX, Rows, held_server, held_service
 from vipd.model.director import Endpoint
@@ -44,12 +44,12 @@ class _Table:
     @classmethod
     def of(cls, region: Region, ids: Rows, told: bytes) -> _Table:
         indices = np.frombuffer(told, INDEX)
-        if region.count and indices.max() >= len(ids):
+        if region.size and indices.max() >= len(ids):
             return cls(region, ids, b"", None)  # a slot that names nobody never stands
-        return cls(region, ids, told, ids[indices].tobytes() if region.count <= _SHORT else None)
+        return cls(region, ids, told, ids[indices].tobytes() if region.size <= _SHORT else None)
 
     def stands(self, slots: Rows) -> bool:
-        content = slots[self.region.start : self.region.start + self.region.count]
+        content = slots[self.region.start : self.region.start + self.region.size]
         if self.expected is not None:
             return bool(content.tobytes() == self.expected)
         return np.array_equal(content, self.ids[np.frombuffer(self.told, INDEX)])
@@ -64,6 +64,7 @@ class Holding:
         self._known: dict[Endpoint, _Known] = {}
         self._book: Book | None = None
         "Whose rows `_known` says."
+        self._services: Mapping[Endpoint, HeldService] = {}
 
     def follow(self, before: Book, book: Book, changes: Sequence[Change]) -> None:
         """To the book that these changes made of the one before."""
@@ -71,15 +72,19 @@ class Holding:
         for endpoint in put.keys() & book.ids.keys():
             number = book.ids[endpoint]
             self._remember(book, number, book.present(number), put[endpoint])
-        self._known = {endpoint: known for endpoint, known in self._known.items() if endpoint in book.ids}
-        in_step = self._book is before and self._known.keys() == book.ids.keys()
-        self._book = book if in_step else None
+        for change in changes:
+            if isinstance(change, RemoveService) and change.endpoint not in book.ids:
+                self._known.pop(change.endpoint, None)
+        self._book = book if self._book is before else None
+        self._services = {}
 
-    def services(self, book: Book) -> dict[Endpoint, HeldService]:
+    def services(self, book: Book) -> Mapping[Endpoint, HeldService]:
         if book is not self._book or not all(known.stands(self._slots) for known in self._known.values()):
             self._known = {endpoint: self._look(book, endpoint, number) for endpoint, number in book.ids.items()}
-            self._book = book
-        return {endpoint: known.service for endpoint, known in self._known.items()}
+            self._book, self._services = book, {}
+        if not self._services:
+            self._services = {endpoint: known.service for endpoint, known in self._known.items()}
+        return self._services
 
     def _remember(self, book: Book, number: int, ids: Rows, service: HeldService) -> _Known:
         told = {"slots": service.slots, "fallback": service.fallback}
@@ -93,7 +98,7 @@ class Holding:
         if known is not None and known.rows == _text(book, number, ids) and known.stands(self._slots):
             return known
         regions = [book.region(number, what) for what in ("slots", "fallback")]
-        contents = [self._slots[region.start : region.start + region.count] for region in regions]
+        contents = [self._slots[region.start : region.start + region.size] for region in regions]
         return self._remember(book, number, ids, self._decode(book, endpoint, ids, contents))
 
     def _decode(self, book: Book, endpoint: Endpoint, ids: Rows, contents: list[Rows]) -> HeldService:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vipd.errors import DataplaneError
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Region:
+class Region(NamedTuple):
     start: int
-    count: int
+    size: int
 
 
 NOWHERE = Region(0, 0)
@@ -28,16 +27,16 @@ class Regions:
         self._gaps: list[Region] = []
         self._turn = 0
         end = 0
-        for region in sorted(used, key=lambda each: each.start):
+        for region in sorted(used):
             if region.start > end:
                 self._gaps.append(Region(end, region.start - end))
-            end = max(end, region.start + region.count)
+            end = max(end, region.start + region.size)
         if end < capacity:
             self._gaps.append(Region(end, capacity - end))
 
     @property
     def free(self) -> int:
-        return sum(gap.count for gap in self._gaps)
+        return sum(gap.size for gap in self._gaps)
 
     def take(self, count: int) -> Region:
         """The next gap that is large enough, going round."""
@@ -46,8 +45,8 @@ class Regions:
         for step in range(len(self._gaps)):
             place = (self._turn + step) % len(self._gaps)
             gap = self._gaps[place]
-            if gap.count >= count:
-                self._gaps[place] = Region(gap.start + count, gap.count - count)
+            if gap.size >= count:
+                self._gaps[place] = Region(gap.start + count, gap.size - count)
                 self._turn = place
                 return Region(gap.start, count)
         raise DataplaneError(

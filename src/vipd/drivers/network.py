@@ -135,8 +135,8 @@ class Network:
             raise DataplaneError(f"interface {name} cannot be asked for: {error.args[1]}") from None
         return _link(message)
 
-    def addresses(self) -> tuple[HeldAddress, ...]:
-        told = self.told()
+    def addresses(self, told: Told | None = None) -> tuple[HeldAddress, ...]:
+        told = told or self.told()
         if told.addresses is None:
             told.addresses = tuple(
                 HeldAddress(
@@ -148,9 +148,9 @@ class Network:
             )
         return told.addresses
 
-    def paths(self, addresses: Iterable[Address]) -> Mapping[Address, Path]:
+    def paths(self, addresses: Iterable[Address], told: Told | None = None) -> Mapping[Address, Path]:
         """To these addresses at least."""
-        told = self.told()
+        told = told or self.told()
         wanted = {address for address in addresses if address not in told.paths}
         if not wanted:
             return told.paths

@@ -122,8 +122,10 @@ def claim(network: Kernel, ledger: Ledger, placements: Iterable[Placement]) -> N
 def release(network: Kernel, ledger: Ledger, kept: Iterable[Placement] = ()) -> None:
     """Take away every address that vipd put somewhere, but those in their right place."""
     right = {(placement.address, placement.interface) for placement in kept if placement.ours}
-    indexes = {link.name: link.ifindex for link in network.links().values()}
     stale = tuple(entry for entry in ledger.contents.addresses if (entry.address, entry.interface) not in right)
+    if not stale:
+        return
+    indexes = {link.name: link.ifindex for link in network.links().values()}
     for entry in stale:
         if entry.interface in indexes:
             log.info("releasing VIP %s from %s", entry.address, entry.interface)

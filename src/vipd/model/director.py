@@ -58,6 +58,10 @@ class Endpoint:
     last_port: int
     transport: Transport
 
+    def __hash__(self) -> int:
+        # Thousands of them are keys of mappings, and an address takes its time to hash.
+        return hash((int(self.vip), self.first_port))
+
     @property
     def single_port(self) -> bool:
         return self.first_port == self.last_port
