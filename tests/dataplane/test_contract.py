@@ -216,6 +216,8 @@ CHANGES = st.lists(
 )
 
 
+# Tables of slots are long; Hypothesis warns of what it costs to print them.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(steps=st.lists(CHANGES, max_size=5))
 def test_any_history_ends_in_what_was_last_asked(case: Case, steps: list[list[PutService | RemoveService]]) -> None:
