@@ -18,7 +18,7 @@ from vipd.lab.configuration import director_configuration
 from vipd.model.director import Timeouts, Transport
 
 PORTS: Final = range(20_000, 20_200)
-SECONDS: Final = 4.0
+SECONDS: Final = 3.0
 LONGEST: Final = 0.2
 "A retransmitted SYN costs a whole second."
 

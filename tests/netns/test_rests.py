@@ -15,7 +15,7 @@ from vipd.lab.traffic import asking, load
 from vipd.model.director import Transport
 from vipd.model.instance import Instance
 
-ROUNDS: Final = 200 if os.environ.get("SOAK") else 15
+ROUNDS: Final = 200 if os.environ.get("SOAK") else 9
 
 
 def machine(lab: Lab, instance: Instance) -> dict[str, Any]:
