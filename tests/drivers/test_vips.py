@@ -141,11 +141,11 @@ def test_a_vip_is_put_there_and_taken_away(
 ) -> None:
     ledger = Ledger(tmp_path / "state.json")
     wanted = [Vip(ip_address(address))]
-    with_vips(host, ledger, wanted, lambda network, found: vips.claim(network, ledger, found))
+    with_vips(host, ledger, wanted, lambda _, found: vips.claim(ledger, found))
     assert shown in host.addresses(interface)
     # A second daemon after a crash: adopted by what the first wrote down.
     second = Ledger(tmp_path / "state.json")
-    with_vips(host, second, wanted, lambda network, found: vips.claim(network, second, found))
+    with_vips(host, second, wanted, lambda _, found: vips.claim(second, found))
     with_vips(host, second, wanted, lambda network, found: vips.release(network, second, found))
     assert shown in host.addresses(interface), "a VIP in its place stays"
     with_vips(host, second, [], lambda network, found: vips.release(network, second, found))
@@ -156,7 +156,7 @@ def test_a_vip_is_put_there_and_taken_away(
 def test_an_ipv6_vip_answers_at_once_and_is_no_source(host: Host, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "state.json")
     wanted = [Vip(ip_address("2001:db8:1::10"))]
-    with_vips(host, ledger, wanted, lambda network, found: vips.claim(network, ledger, found))
+    with_vips(host, ledger, wanted, lambda _, found: vips.claim(ledger, found))
     shown = json.loads(host.ip("-j", "addr", "show", "dev", "eth0"))[0]["addr_info"]
     vip = next(each for each in shown if each["local"] == "2001:db8:1::10")
     assert not vip.get("tentative")
@@ -169,7 +169,7 @@ def test_an_ipv6_vip_answers_at_once_and_is_no_source(host: Host, tmp_path: Path
 def test_an_address_that_was_there_before_is_left_as_it_was(host: Host, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "state.json")
     wanted = [Vip(ip_address("192.0.2.1")), Vip(ip_address("2001:db8:1::1"))]
-    with_vips(host, ledger, wanted, lambda network, found: vips.claim(network, ledger, found))
+    with_vips(host, ledger, wanted, lambda _, found: vips.claim(ledger, found))
     assert ledger.contents.addresses == ()
     with_vips(host, ledger, [], lambda network, found: vips.release(network, ledger, found))
     assert {"192.0.2.1/24", "2001:db8:1::1/64"} <= host.addresses("eth0")
@@ -180,7 +180,7 @@ def test_a_vip_moves_to_the_interface_that_is_named_now(host: Host, tmp_path: Pa
     ledger = Ledger(tmp_path / "state.json")
 
     def move(network: Network, found: tuple[Placement, ...]) -> None:
-        vips.claim(network, ledger, found)
+        vips.claim(ledger, found)
         vips.release(network, ledger, found)
 
     with_vips(host, ledger, [Vip(ADDRESS, "eth0")], move)

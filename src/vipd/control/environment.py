@@ -24,7 +24,7 @@ def refusals(service: VirtualService, egress: Sequence[Egress]) -> tuple[Problem
         [
             Problem(f"services.{service.name}.servers[{index}]", told)
             for index, (server, way) in enumerate(zip(service.servers, egress, strict=True))
-            if (told := _refusal(service, server, way))
+            if (way is Egress.LOCAL or server.method is Method.DR) and (told := _refusal(service, server, way))
         ]
     )
 

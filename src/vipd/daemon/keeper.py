@@ -156,7 +156,7 @@ class Keeper:
     async def _take_places(self, placements: Iterable[Placement]) -> int:
         due = [placement for placement in placements if placement.ours and not placement.present]
         if due:
-            await self.kernel(vips.claim, self.site.network, self.site.ledger, due)
+            await self.kernel(vips.claim, self.site.ledger, due)
             self.moved.set()
         return len(due)
 

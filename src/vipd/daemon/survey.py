@@ -30,8 +30,10 @@ class Reach:
     @classmethod
     def of(cls, service: VirtualService, paths: Mapping[Address, Path]) -> Reach:
         ways = [paths[server.address] for server in service.servers]
-        hops = {(way.next_hop, way.ifindex) for way in ways if way.next_hop is not None}
         egress = tuple([way.egress for way in ways])
+        # Whatever lies behind the same router shares its path.
+        different = {id(way): way for way in ways}.values()
+        hops = {(way.next_hop, way.ifindex) for way in different if way.next_hop is not None}
         return cls(service, egress, frozenset(hops), refusals(service, egress))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from vipd.drivers.ledger import AddedNeighbour, Ledger
-from vipd.drivers.network import NTF_EXT_MANAGED, Network
+from vipd.drivers.network import Network
+from vipd.drivers.requests import carry_out, forget_neighbour, manage_neighbour
 from vipd.errors import DataplaneError
 from vipd.model.director import Address
 
@@ -35,12 +36,10 @@ def keep_resolved(network: Network, ledger: Ledger, wanted: AbstractSet[Hop]) ->
         if (found := present.get((address, ifindex))) is None or not (found.managed or found.fixed)
     ]
     ledger.add("neighbours", tuple(AddedNeighbour(address=address, interface=name) for address, name, _ in unmanaged))
-    for address, _, ifindex in unmanaged:
-        _manage(network, address, ifindex)
+    _manage([(address, ifindex) for address, _, ifindex in unmanaged])
     indexes = {name: ifindex for ifindex, name in names.items()}
     stale = tuple(entry for key, entry in ours.items() if key not in wanted_names)
-    for entry in stale:
-        _forget(network, entry, indexes)
+    _forget(stale, indexes)
     ledger.drop("neighbours", stale)
     new = ((address, ifindex) for address, _, ifindex in unmanaged)
     return frozenset(hop for hop in new if (found := present.get(hop)) is None or not found.resolved)
@@ -49,31 +48,26 @@ def keep_resolved(network: Network, ledger: Ledger, wanted: AbstractSet[Hop]) ->
 def release(network: Network, ledger: Ledger) -> None:
     """Forget every neighbour that we had resolved; who else needs it asks again."""
     indexes = {link.name: link.ifindex for link in network.links().values()}
-    for entry in ledger.contents.neighbours:
-        _forget(network, entry, indexes)
+    _forget(ledger.contents.neighbours, indexes)
     ledger.drop("neighbours", ledger.contents.neighbours)
 
 
-def _manage(network: Network, address: Address, ifindex: int) -> None:
-    try:
-        network.ip.neigh("replace", dst=str(address), ifindex=ifindex, state=0, NDA_FLAGS_EXT=NTF_EXT_MANAGED)
-    except NetlinkError as error:
-        if error.code in _FULL:
+def _manage(hops: Sequence[Hop]) -> None:
+    results = carry_out([manage_neighbour(address, ifindex) for address, ifindex in hops])
+    for (address, _), error in zip(hops, results, strict=True):
+        if error in _FULL:
             family = "ipv4" if address.version == 4 else "ipv6"
             raise DataplaneError(
                 f"the kernel has no room for neighbour {address}; raise net.{family}.neigh.default.gc_thresh3 "
                 "above the number of real servers"
-            ) from None
-        if error.code not in _GONE:
-            raise DataplaneError(f"neighbour {address} cannot be kept resolved: {error}") from None
+            )
+        if error and error not in _GONE:
+            raise DataplaneError(f"neighbour {address} cannot be kept resolved: {os.strerror(error)}")
 
 
-def _forget(network: Network, entry: AddedNeighbour, indexes: dict[str, int]) -> None:
-    ifindex = indexes.get(entry.interface)
-    if ifindex is None:
-        return
-    try:
-        network.ip.neigh("del", dst=str(entry.address), ifindex=ifindex)
-    except NetlinkError as error:
-        if error.code not in _GONE:
-            raise DataplaneError(f"neighbour {entry.address} cannot be removed: {error}") from None
+def _forget(entries: Iterable[AddedNeighbour], indexes: Mapping[str, int]) -> None:
+    due = [entry for entry in entries if entry.interface in indexes]
+    results = carry_out([forget_neighbour(entry.address, indexes[entry.interface]) for entry in due])
+    for entry, error in zip(due, results, strict=True):
+        if error and error not in _GONE:
+            raise DataplaneError(f"neighbour {entry.address} cannot be removed: {os.strerror(error)}")

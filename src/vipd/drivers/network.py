@@ -158,8 +158,13 @@ class Network:
         if told.routes is None and len(wanted) > _MANY and self._plain_rules():
             told.routes = Routes(self._routes())
         lookup = told.routes.lookup if told.routes else self._lookup
+        shared: dict[int, Path] = {}
         for address in wanted:
-            told.paths[address] = _path(lookup(address), address, links)
+            route = lookup(address)
+            path = shared.get(id(route)) or _path(route, address, links)
+            if path.egress is not Egress.ON_LINK and told.routes:
+                shared[id(route)] = path
+            told.paths[address] = path
         return told.paths
 
     def gateways(self, interfaces: Mapping[str, int]) -> frozenset[tuple[Address, int]]:

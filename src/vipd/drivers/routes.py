@@ -45,19 +45,24 @@ class Routes:
             number = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
             if number not in same or route.metric < same[number].metric:
                 same[number] = route
-        self._tables = {key: sorted(lengths.items(), reverse=True) for key, lengths in best.items()}
+        # Of each family: the tables in order, in each how far to shift an address, the longest prefix first.
+        self._tables = {
+            version: [
+                [(bits - length, best[table, version][length]) for length in sorted(best[table, version], reverse=True)]
+                for table in (LOCAL, MAIN, DEFAULT)
+                if (table, version) in best
+            ]
+            for version, bits in ((4, 32), (6, 128))
+        }
 
     def lookup(self, address: Address) -> Route | None:
         number = int(address)
-        for table in (LOCAL, MAIN, DEFAULT):
-            found = self._longest(self._tables.get((table, address.version), []), number, address.max_prefixlen)
-            if found is not None and found.type is not RouteType.THROW:
-                return found
-        return None
-
-    @staticmethod
-    def _longest(lengths: list[tuple[int, dict[int, Route]]], number: int, bits: int) -> Route | None:
-        for length, routes in lengths:
-            if (found := routes.get(number >> (bits - length))) is not None:
+        for lengths in self._tables[address.version]:
+            for shift, routes in lengths:
+                if (found := routes.get(number >> shift)) is not None:
+                    break
+            else:
+                continue
+            if found.type is not RouteType.THROW:
                 return found
         return None

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, Final
-
-from pyroute2.netlink.exceptions import NetlinkError
+from typing import Final
 
 from vipd.drivers.claims import Place
 from vipd.drivers.ledger import AddedAddress, Ledger
 from vipd.drivers.network import HeldAddress, Link, Path
 from vipd.drivers.network import Network as Kernel
+from vipd.drivers.requests import add_address, carry_out, remove_address
 from vipd.errors import DataplaneError, EnvironmentProblem
 from vipd.model.director import Address, Network, Vip
 from vipd.model.state import Egress
@@ -26,8 +26,6 @@ from vipd.model.state import Egress
 log = logging.getLogger(__name__)
 
 LOOPBACK: Final = "lo"
-_IFA_F_NODAD: Final = 2
-_FOREVER: Final = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def _on(vip: Vip, link: Link, ours: bool, present: bool) -> Placement:
     return Placement(vip.address, link.name, link.ifindex, ours, present, spot)
 
 
-def claim(network: Kernel, ledger: Ledger, placements: Iterable[Placement]) -> None:
+def claim(ledger: Ledger, placements: Iterable[Placement]) -> None:
     """Put those there that are not yet."""
     due = [placement for placement in placements if placement.ours and not placement.present]
     ledger.add(
@@ -116,7 +114,11 @@ def claim(network: Kernel, ledger: Ledger, placements: Iterable[Placement]) -> N
     )
     for placement in due:
         log.info("claiming VIP %s on %s", placement.address, placement.interface)
-        _add(network, placement.address, placement.ifindex)
+    results = carry_out([add_address(placement.address, placement.ifindex) for placement in due])
+    for placement, error in zip(due, results, strict=True):
+        if error not in (0, errno.EEXIST):
+            hint = "; IPv6 is switched off there" if error == errno.EACCES else ""
+            raise DataplaneError(f"VIP {placement.address} cannot be put on its interface: {os.strerror(error)}{hint}")
 
 
 def release(network: Kernel, ledger: Ledger, kept: Iterable[Placement] = ()) -> None:
@@ -126,30 +128,11 @@ def release(network: Kernel, ledger: Ledger, kept: Iterable[Placement] = ()) -> 
     if not stale:
         return
     indexes = {link.name: link.ifindex for link in network.links().values()}
-    for entry in stale:
-        if entry.interface in indexes:
-            log.info("releasing VIP %s from %s", entry.address, entry.interface)
-            _remove(network, entry.address, indexes[entry.interface])
+    due = [entry for entry in stale if entry.interface in indexes]
+    for entry in due:
+        log.info("releasing VIP %s from %s", entry.address, entry.interface)
+    results = carry_out([remove_address(entry.address, indexes[entry.interface]) for entry in due])
+    for entry, error in zip(due, results, strict=True):
+        if error not in (0, errno.EADDRNOTAVAIL, errno.ENODEV):
+            raise DataplaneError(f"VIP {entry.address} cannot be taken away: {os.strerror(error)}")
     ledger.drop("addresses", stale)
-
-
-def _add(network: Kernel, address: Address, ifindex: int) -> None:
-    """As a single host. IPv6: no check for duplicates (vipd made it) and no source unless asked for."""
-    extra: dict[str, Any] = {}
-    if address.version == 6:
-        lifetimes = {"ifa_preferred": 0, "ifa_valid": _FOREVER, "cstamp": 0, "tstamp": 0}
-        extra = {"IFA_FLAGS": _IFA_F_NODAD, "IFA_CACHEINFO": lifetimes}
-    try:
-        network.ip.addr("add", index=ifindex, address=str(address), prefixlen=address.max_prefixlen, **extra)
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            hint = "; IPv6 is switched off there" if error.code == errno.EACCES else ""
-            raise DataplaneError(f"VIP {address} cannot be put on its interface: {error.args[1]}{hint}") from None
-
-
-def _remove(network: Kernel, address: Address, ifindex: int) -> None:
-    try:
-        network.ip.addr("del", index=ifindex, address=str(address), prefixlen=address.max_prefixlen)
-    except NetlinkError as error:
-        if error.code not in (errno.EADDRNOTAVAIL, errno.ENODEV):
-            raise DataplaneError(f"VIP {address} cannot be taken away: {error.args[1]}") from None
