@@ -30,7 +30,10 @@ def matching_servers(director: Director, name: str, text: str) -> tuple[VirtualS
 
 def pruned(director: Director, drains: Iterable[Drain]) -> tuple[Drain, ...]:
     """Those of servers that there no longer are: a new server of the same address is not drained."""
-    known = {(service.name, server.address, server.port) for service in director.services for server in service.servers}
+    drains = tuple(drains)
+    named = {drain.service for drain in drains}
+    services = [service for service in director.services if service.name in named]
+    known = {(service.name, server.address, server.port) for service in services for server in service.servers}
     return tuple(drain for drain in drains if (drain.service, drain.address, drain.port) not in known)
 
 
