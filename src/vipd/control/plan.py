@@ -25,7 +25,7 @@ def plan(
     A service that is to go has no configuration any more; its policy is reset unless
     `policies` still names it.
     """
-    gone = sorted(held.keys() - wanted.keys(), key=str)
+    gone = sorted([endpoint for endpoint in held if endpoint not in wanted], key=str)
     differing = [e for e, service in wanted.items() if (now := held.get(e)) is not service and now != service]
     return (
         *(RemoveService(endpoint, policies.get(endpoint, OnServerRemoved.RESET)) for endpoint in gone),

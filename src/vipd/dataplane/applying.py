@@ -33,12 +33,22 @@ def read_book(maps: Mapping[str, Map]) -> Book:
 
 
 def says(maps: Mapping[str, Map], book: Book) -> bool:
-    """Whether the maps say now what the book does; much quicker than to make another of them."""
+    """Whether the maps say now what the book does; much quicker than to make another of them.
+
+    Rows behind the last that is taken are not looked at: nothing leads there.
+    """
+    services = 1 + int(np.flatnonzero(book.services["protocol"])[-1:].sum())
+    servers = 1 + int(np.flatnonzero(book.servers["status"] != _FREE)[-1:].sum())
     return (
         _live(maps) == set(book.ids.values())
-        and maps["service_table"].read(_abi.SERVICE).tobytes() == book.services.tobytes()
-        and maps["real_servers"].read(_abi.REAL_SERVER).tobytes() == book.servers.tobytes()
+        and _equal(maps["service_table"].read(_abi.SERVICE, 0, services), book.services[:services])
+        and _equal(maps["real_servers"].read(_abi.REAL_SERVER, 0, servers), book.servers[:servers])
     )
+
+
+def _equal(one: Rows, other: Rows) -> bool:
+    """By eight bytes at a time, of which rows of both maps are made."""
+    return np.array_equal(one.view(np.uint64), other.view(np.uint64))
 
 
 def _live(maps: Mapping[str, Map]) -> set[int]:

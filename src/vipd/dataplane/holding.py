@@ -64,10 +64,12 @@ class Holding:
         self._known: dict[Endpoint, _Known] = {}
         self._book: Book | None = None
         "Whose rows `_known` says."
-        self._services: Mapping[Endpoint, HeldService] = {}
+        self._services: dict[Endpoint, HeldService] = {}
+        "Those of `_known`."
 
     def follow(self, before: Book, book: Book, changes: Sequence[Change]) -> None:
         """To the book that these changes made of the one before."""
+        self._services = dict(self._services)  # who was given the last one keeps it
         put = {change.service.endpoint: change.service for change in changes if isinstance(change, PutService)}
         for endpoint in put.keys() & book.ids.keys():
             number = book.ids[endpoint]
@@ -75,15 +77,15 @@ class Holding:
         for change in changes:
             if isinstance(change, RemoveService) and change.endpoint not in book.ids:
                 self._known.pop(change.endpoint, None)
+                self._services.pop(change.endpoint, None)
+        self._services |= {endpoint: put[endpoint] for endpoint in put.keys() & book.ids.keys()}
         self._book = book if self._book is before else None
-        self._services = {}
 
     def services(self, book: Book) -> Mapping[Endpoint, HeldService]:
         if book is not self._book or not all(known.stands(self._slots) for known in self._known.values()):
             self._known = {endpoint: self._look(book, endpoint, number) for endpoint, number in book.ids.items()}
-            self._book, self._services = book, {}
-        if not self._services:
             self._services = {endpoint: known.service for endpoint, known in self._known.items()}
+            self._book = book
         return self._services
 
     def _remember(self, book: Book, number: int, ids: Rows, service: HeldService) -> _Known:
