@@ -1,0 +1,105 @@
+"""A point-to-point link as values: how it is framed, what its protocol machine wants done. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol, TypeAlias
+
+
+class Framing(StrEnum):
+    ASYNC = "async"
+    "Octet-stuffed (RFC 1662 section 4)."
+    BIT = "bit"
+    "Bit-stuffed (RFC 1662 section 5, ISO 13239)."
+
+
+class Encapsulation(StrEnum):
+    PPP = "ppp"
+    CISCO_HDLC = "cisco-hdlc"
+
+
+class Phase(StrEnum):
+    """RFC 1661 3.2; Cisco HDLC knows dead and network alone."""
+
+    DEAD = "dead"
+    ESTABLISH = "establish"
+    AUTHENTICATE = "authenticate"
+    NETWORK = "network"
+    TERMINATE = "terminate"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put a frame on the line: from its address field on, or where that is compressed, its protocol; no FCS."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """An IP packet for the network."""
+
+    packet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reframe:
+    """Octet-stuffed lines: which control characters to escape from now on, and which to ignore (RFC 1662 7.1)."""
+
+    send_accm: int
+    receive_accm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Packets of this family may pass; `mtu` is the largest that the peer takes."""
+
+    local: IPv4Address | IPv6Address
+    remote: IPv4Address | IPv6Address
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Packets of this family may pass no more."""
+
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """The link is over; the line may be tried anew. `fatal`: it would end the same way (a wrong secret)."""
+
+    reason: str
+    fatal: bool = False
+
+
+Effect: TypeAlias = Send | Deliver | Reframe | Up | Down | Hangup
+
+
+class LinkMachine(Protocol):
+    """A link protocol without its line: time and frames go in, effects come out."""
+
+    @property
+    def phase(self) -> Phase: ...
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is due; infinity for never."""
+
+    def start(self, now: float) -> list[Effect]:
+        """The line is up."""
+
+    def receive(self, frame: bytes, now: float) -> list[Effect]:
+        """What a deframer found, without its FCS; hostile until parsed."""
+
+    def tick(self, now: float) -> list[Effect]: ...
+
+    def stop(self, now: float) -> list[Effect]:
+        """End it politely; `Hangup` follows, at once or after a terminate handshake."""
+
+    def frame(self, packet: bytes) -> bytes | None:
+        """An IP packet as the frame to send; None while its family may not pass."""
