@@ -18,6 +18,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "errors": set(),
     "model": {"errors"},
     "wire": {"errors", "model"},
+    "ppp": {"errors", "model", "wire"},
+    "slarp": {"errors", "model", "wire"},
     "dataplane.port": {"model"},
     "config": {"errors", "model"},
     "control": {"errors", "model", "dataplane.port"},
@@ -30,7 +32,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "cli": {"errors", "model", "config", "api", "daemon", "realserver", "lab"},
 }
 
-PURE: Final = {"errors", "model", "wire", "dataplane.port", "control", "config"}
+PURE: Final = {"errors", "model", "wire", "ppp", "slarp", "dataplane.port", "control", "config"}
 IMPURE_MODULES: Final = {"asyncio", "socket", "time", "random", "os", "logging"}
 
 FILE_LINES: Final = 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -35,6 +36,8 @@ class Send:
     """Put a frame on the line: from its address field on, or where that is compressed, its protocol; no FCS."""
 
     frame: bytes
+    plain: bool = False
+    "As if nothing were agreed (RFC 1661 section 5): an octet-stuffed line escapes every control character in it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,10 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Reframe:
-    """Octet-stuffed lines: which control characters to escape from now on, and which to ignore (RFC 1662 7.1)."""
+    """Octet-stuffed lines: which control characters to escape from now on, and which to ignore (RFC 1662 7.1).
+
+    It concerns the very next frame on the line, so also what was read together with the one just received.
+    """
 
     send_accm: int
     receive_accm: int
@@ -57,7 +63,8 @@ class Up:
     """Packets of this family may pass; `mtu` is the largest that the peer takes."""
 
     local: IPv4Address | IPv6Address
-    remote: IPv4Address | IPv6Address
+    remote: IPv4Address | IPv6Address | None
+    "None where the protocol does not tell (IPv6 over Cisco HDLC)."
     mtu: int
 
 
@@ -81,7 +88,10 @@ Effect: TypeAlias = Send | Deliver | Reframe | Up | Down | Hangup
 
 
 class LinkMachine(Protocol):
-    """A link protocol without its line: time and frames go in, effects come out."""
+    """A link protocol without its line: time and frames go in, effects come out.
+
+    A machine serves one line after the other: `start`, then `lost` or a `Hangup`, then `start` again.
+    """
 
     @property
     def phase(self) -> Phase: ...
@@ -90,6 +100,14 @@ class LinkMachine(Protocol):
     def deadline(self) -> float:
         """When `tick` is due; infinity for never."""
 
+    @property
+    def agreed(self) -> Mapping[str, str]:
+        """What the two ends have agreed on, by name, for people to read; empty while nothing is."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Frames that were dropped and other events, by name, since the machine was made."""
+
     def start(self, now: float) -> list[Effect]:
         """The line is up."""
 
@@ -97,6 +115,9 @@ class LinkMachine(Protocol):
         """What a deframer found, without its FCS; hostile until parsed."""
 
     def tick(self, now: float) -> list[Effect]: ...
+
+    def lost(self, now: float) -> list[Effect]:
+        """The line is gone: `Down` for each family that was up. Nothing can be sent, no `Hangup` follows."""
 
     def stop(self, now: float) -> list[Effect]:
         """End it politely; `Hangup` follows, at once or after a terminate handshake."""
