@@ -19,6 +19,7 @@ CONCERNED: Final = [
     *(f"T{n}" for n in (1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14, 17, 18)),
     *(f"P{n}" for n in (1, *range(3, 21), 22, 23, 24, 25)),
     *(f"C{n}" for n in (*range(1, 8), 9, 10, 11, 12, 14, 15)),
+    *(f"S{n}" for n in range(1, 7)),
 ]
 
 

@@ -48,7 +48,7 @@ _UNUSED: Final = {"test", "idlelib", "ensurepip", "lib2to3", "tkinter", "site-pa
 "Of the standard library."
 _UNUSED_PACKAGES: Final = ("mypy", "ruff", "pip", "setuptools", "hatchling", "build", "6ec57")
 _MODULES: Final = ("kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch/x86/crypto")
-_MODULE_FILES: Final = ("kernel/drivers/net/dummy.ko", "kernel/drivers/net/veth.ko")
+_MODULE_FILES: Final = ("kernel/drivers/net/dummy.ko", "kernel/drivers/net/tun.ko", "kernel/drivers/net/veth.ko")
 _INIT: Final = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /run/netns /tmp
 /bin/busybox mount -t proc proc /proc

@@ -71,7 +71,7 @@ class Wire:
     mac: str
 
 
-def _call(name: str, *arguments: int) -> None:
+def call(name: str, *arguments: int) -> None:
     if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
@@ -82,7 +82,7 @@ class Wires:
 
     def __init__(self) -> None:
         self._home = os.open(_OWN, os.O_RDONLY)
-        _call("unshare", _CLONE_NEWNET)
+        call("unshare", _CLONE_NEWNET)
         try:
             self._fd = os.open(_OWN, os.O_RDONLY)
             with IPRoute() as netlink:
@@ -91,7 +91,7 @@ class Wires:
                 self.side = _wire(netlink, "side0", "02:00:00:00:0a:03")
                 _number(netlink, self)
         finally:
-            _call("setns", self._home, _CLONE_NEWNET)
+            call("setns", self._home, _CLONE_NEWNET)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -100,11 +100,11 @@ class Wires:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Interface numbers mean those of this namespace meanwhile."""
-        _call("setns", self._fd, _CLONE_NEWNET)
+        call("setns", self._fd, _CLONE_NEWNET)
         try:
             yield
         finally:
-            _call("setns", self._home, _CLONE_NEWNET)
+            call("setns", self._home, _CLONE_NEWNET)
 
 
 def _wire(netlink: Any, name: str, mac: str) -> Wire:

@@ -1,0 +1,1 @@
+"""What frames travel on between hosts: links, hubs and switches, as machines. Pure: time is an argument."""
