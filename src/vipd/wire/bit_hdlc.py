@@ -1,0 +1,215 @@
+"""Frames on a line of bits (ISO 13239, RFC 1662 section 5).
+
+A frame stands between two flags, 01111110. So that no flag appears within, the sender puts
+a 0 after every five 1s, and the receiver takes it out. All that a receiver sees follows from
+the number of 1s that stand together:
+
+    fewer than five   data
+    five              data; the 0 behind them was stuffed
+    six               a flag, with the 0 on either side
+    seven or more     abort: the frame was given up
+    fifteen or more   the line is idle
+
+Nothing else has to be remembered from bit to bit. So thousands of bits are handled at once,
+as one large number: `line & line << 1` has a 1 wherever two stand together, and a few such
+steps find every stuffed 0 and every flag. These are marked, one octet for each bit, and then
+bytes.split cuts at the flags and bytes.replace takes the stuffed bits out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vipd.wire.bits import BitOrder, pack, reverse, unpack
+from vipd.wire.deframer import MAX_FRAME, Fault, FrameError, FrameRules
+from vipd.wire.fcs import FCS16, FrameCheck
+
+FLAG: Final = bytes((0, 1, 1, 1, 1, 1, 1, 0))
+_FIVE: Final = bytes((1, 1, 1, 1, 1))
+
+# What a bit's octet is for those that are more than data.
+_STUFFED: Final = b"\x02"
+_FLAG_ENDS: Final = b"\x04"
+_ABORT_ENDS: Final = b"\x08"
+"The 0 after seven 1s or more."
+_IDLE_BEGINS: Final = b"\x11"
+"The fifteenth 1."
+
+_CONTEXT: Final = 16
+"Bits that are kept of what was fed before: what a bit means is told by the fifteen before it."
+_UNDECIDED: Final = 15
+"The last bits of what looks like data may yet be a flag's or an abort's, but not more than these."
+_AT_ONCE: Final = 16384
+"Octets; as many fit the processor's cache as bits."
+
+
+def stuff(bits: bytes) -> bytes:
+    """A 0 after every five 1s."""
+    return bits.replace(_FIVE, _FIVE + b"\0")
+
+
+class BitDeframer:
+    """Flags are found at every offset; what comes before the first is ignored.
+
+    Flags may follow each other, also with a 0 in common; what stands between two is a frame,
+    or a fault unless it is nothing. With `NO_FCS` every frame of whole octets is given as it is.
+    """
+
+    def __init__(
+        self, check: FrameCheck = FCS16, max_frame: int = MAX_FRAME, order: BitOrder = BitOrder.LSB_FIRST
+    ) -> None:
+        self._rules = FrameRules(check, max_frame)
+        self._order = order
+        self._context = (1 << _CONTEXT) - 1  # nothing was heard yet: an idle line
+        self._fed = 0
+        self._frame: bytearray | None = None
+        self._frame_at = self._frame_bits = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes | FrameError]:
+        """Eight bits of the line in each octet, in this deframer's order."""
+        found: list[bytes | FrameError] = []
+        for start in range(0, len(data), _AT_ONCE):
+            octets = data[start : start + _AT_ONCE]
+            found += self._hear(octets if self._order == BitOrder.LSB_FIRST else reverse(octets), 8 * len(octets))
+        return iter(found)
+
+    def feed_bits(self, bits: bytes) -> Iterator[bytes | FrameError]:
+        """Any number of bits, an octet for each (see `bits`)."""
+        found: list[bytes | FrameError] = []
+        for start in range(0, len(bits), 8 * _AT_ONCE):
+            some = bits[start : start + 8 * _AT_ONCE]
+            found += self._hear(pack(some), len(some))
+        return iter(found)
+
+    @property
+    def pending(self) -> bytes | None:
+        """The bits since the last flag, without stuffed ones; None while there is no frame to wait for.
+
+        The last of them may turn out to be a flag's or an abort's.
+        """
+        return None if self._frame is None else bytes(self._frame).replace(_STUFFED, b"")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the last fifteen bits were 1s."""
+        return self._context >> 1 == 0x7FFF
+
+    def _hear(self, octets: bytes, count: int) -> list[bytes | FrameError]:
+        line = self._context | int.from_bytes(octets, "little") << _CONTEXT
+        self._context = line >> count
+        found: list[bytes | FrameError] = []
+        *closed, rest = _marks(line, count).split(_FLAG_ENDS)
+        for marks in closed:
+            # Between two flags with nothing in between stands only the second, without its last bit.
+            if self._frame is not None and (self._frame or len(marks) >= len(FLAG)):
+                found += self._close(bytes(self._frame) + marks)
+            self._fed += len(marks) + 1
+            self._frame, self._frame_at, self._frame_bits = bytearray(), self._fed, 0
+        self._fed += len(rest)
+        if self._frame is not None:
+            found += self._go_on(self._frame, rest)
+        return found
+
+    def _close(self, marks: bytes) -> list[bytes | FrameError]:
+        """The frame that a flag ended, whose last bit is not among the marks."""
+        if _ABORT_ENDS in marks:
+            return self._give_up(marks)
+        bits = marks[: 1 - len(FLAG)].replace(_STUFFED, b"")
+        whole, more = divmod(len(bits), 8)
+        if not bits:
+            return []
+        if len(bits) > 8 * self._rules.longest:
+            return [self._rules.too_long(self._frame_at)]
+        if more and whole >= self._rules.shortest:
+            return [FrameError(Fault.MISALIGNED, self._frame_at, whole)]
+        return [self._rules.accept(pack(bits[: 8 * whole], self._order), self._frame_at)]
+
+    def _go_on(self, frame: bytearray, marks: bytes) -> list[bytes | FrameError]:
+        """More of a frame whose end is yet to come."""
+        frame += marks
+        self._frame_bits += len(marks) - marks.count(_STUFFED)
+        if _ABORT_ENDS in marks or _IDLE_BEGINS in marks:
+            self._frame = None
+            return self._give_up(bytes(frame))
+        if self._frame_bits > 8 * self._rules.longest + _UNDECIDED:
+            self._frame = None
+            return [self._rules.too_long(self._frame_at)]
+        return []
+
+    def _give_up(self, marks: bytes) -> list[bytes | FrameError]:
+        """So many 1s stand in the frame that it is none; a fault unless nothing stands before them."""
+        end = marks.find(_ABORT_ENDS)
+        idle = marks.find(_IDLE_BEGINS, 0, end if end >= 0 else None)
+        fault, end = (Fault.IDLE, idle) if idle >= 0 else (Fault.ABORT, end)
+        bits = marks[:end].rstrip(b"\1").replace(_STUFFED, b"")
+        if len(bits) > 8 * self._rules.longest:
+            return [self._rules.too_long(self._frame_at)]
+        return [FrameError(fault, self._frame_at, len(bits) // 8)] if bits else []
+
+
+def _marks(line: int, count: int) -> bytes:
+    """What each of the last `count` bits is; before them, the least significant first, stands the context.
+
+    In these numbers the bit of value 2**n stands for what ends with the n-th bit of the line.
+    """
+    zeros = line ^ (1 << _CONTEXT + count) - 1
+    ones2 = line & line << 1
+    ones4 = ones2 & ones2 << 2
+    after5 = (ones4 & line << 4) << 1 & zeros
+    stuffed = after5 & zeros << 6
+    after6 = after5 ^ stuffed
+    flags = after6 & zeros << 7
+    aborts = after6 ^ flags
+    ones8 = ones4 & ones4 << 4
+    idles = ones8 & ones8 << 7 & zeros << 15
+    marks = _spread(line, count)
+    for where, mark in ((stuffed, _STUFFED), (flags, _FLAG_ENDS), (aborts, _ABORT_ENDS), (idles, _IDLE_BEGINS)):
+        if where >> _CONTEXT:
+            marks |= _spread(where, count) * mark[0]
+    return marks.tobytes()
+
+
+def _spread(number: int, count: int) -> npt.NDArray[np.uint8]:
+    """An octet for each bit after the context."""
+    octets = (number >> _CONTEXT).to_bytes((count + 7) // 8, "little")
+    return np.unpackbits(np.frombuffer(octets, np.uint8), count=count, bitorder="little")
+
+
+class BitFramer:
+    """Sends a frame's bits behind those of the one before, with one flag between them.
+
+    The line takes whole octets, stuffed frames have any number of bits: up to seven wait for
+    what comes next. `flush` sends another flag behind them, whose own last bits wait instead
+    and open the next frame.
+    """
+
+    def __init__(self, check: FrameCheck = FCS16, order: BitOrder = BitOrder.LSB_FIRST) -> None:
+        self._check = check
+        self._order = order
+        self._waiting = FLAG
+
+    def encode(self, frame: bytes) -> bytes:
+        return self._send(frame_bits(frame, self._check, self._order))
+
+    def flush(self) -> bytes:
+        """An octet, or nothing where nothing waits."""
+        return self._send(FLAG) if self._waiting and len(self._waiting) < 8 else b""
+
+    def fill(self, octets: int) -> bytes:
+        """What a synchronous line carries between frames: flags (RFC 1662 5.4)."""
+        return self._send(FLAG * octets)
+
+    def _send(self, bits: bytes) -> bytes:
+        bits = self._waiting + bits
+        whole = len(bits) & ~7
+        self._waiting = bits[whole:]
+        return pack(bits[:whole], self._order)
+
+
+def frame_bits(frame: bytes, check: FrameCheck = FCS16, order: BitOrder = BitOrder.LSB_FIRST) -> bytes:
+    """A frame as it passes on the line behind a flag: FCS added, stuffed, with the flag that ends it."""
+    return stuff(unpack(frame + check.of(frame), order)) + FLAG

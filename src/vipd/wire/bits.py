@@ -1,0 +1,58 @@
+"""Bits in three forms: as people write them, one octet for each, eight in an octet.
+
+A string of bits is `bytes` of zeros and ones, in the order in which they pass on the line:
+so it can be cut, joined and searched like any other bytes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, Literal
+
+import numpy as np
+
+from vipd.errors import WireError
+
+_FROM_TEXT: Final = bytes.maketrans(b"01", b"\0\1")
+_TO_TEXT: Final = bytes.maketrans(b"\0\1", b"01")
+_BETWEEN: Final = " \t\r\n_|.,:"
+_REVERSED: Final = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
+
+
+class BitOrder(StrEnum):
+    """Which bit of an octet is the first on the line."""
+
+    LSB_FIRST = "lsb"
+    "As HDLC and Ethernet send."
+    MSB_FIRST = "msb"
+    "As people write octets."
+
+
+_NUMPYS: Final[dict[BitOrder, Literal["little", "big"]]] = {BitOrder.LSB_FIRST: "little", BitOrder.MSB_FIRST: "big"}
+
+
+def from_text(text: str) -> bytes:
+    """Bits as people write them; spaces, line ends and `_|.,:` between them mean nothing."""
+    for offset, sign in enumerate(text):
+        if sign not in "01" and sign not in _BETWEEN:
+            raise WireError(f"{sign!r} at offset {offset} is no bit; 0 and 1 are, with spaces where you like")
+    return "".join(sign for sign in text if sign in "01").encode().translate(_FROM_TEXT)
+
+
+def to_text(bits: bytes) -> str:
+    return bits.translate(_TO_TEXT).decode()
+
+
+def unpack(octets: bytes, order: BitOrder = BitOrder.LSB_FIRST) -> bytes:
+    """The bits of whole octets."""
+    return np.unpackbits(np.frombuffer(octets, np.uint8), bitorder=_NUMPYS[order]).tobytes()
+
+
+def pack(bits: bytes, order: BitOrder = BitOrder.LSB_FIRST) -> bytes:
+    """Octets; the last is filled with zeros."""
+    return np.packbits(np.frombuffer(bits, np.uint8), bitorder=_NUMPYS[order]).tobytes()
+
+
+def reverse(octets: bytes) -> bytes:
+    """Each octet with its bits in the opposite order."""
+    return octets.translate(_REVERSED)
