@@ -16,6 +16,8 @@ DEFAULT_ACCM: Final = 0xFFFF_FFFF
 "RFC 1662 7.1: escape every control character."
 SMALLEST_MRU: Final = {4: 68, 6: 1280}
 "What IP demands of a link: RFC 791 section 3.2, RFC 8200 section 5."
+READABLE: Final = 80
+"Octets of what a peer wrote that a message shows."
 
 
 class AuthMethod(StrEnum):
@@ -101,3 +103,9 @@ class Settings:
     timing: Timing = field(default_factory=Timing)
     passive: bool = False
     "Wait for ever for a peer that does not answer, instead of giving up (RFC 1661 4.1, the option [p])."
+
+
+def readable(data: bytes) -> str:
+    """What a peer wrote, so that it can stand in a message."""
+    text = data[:READABLE].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "?" for character in text)
