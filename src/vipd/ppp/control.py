@@ -29,6 +29,17 @@ class Signal(StrEnum):
 Output: TypeAlias = Packet | Signal
 
 
+class Identifiers:
+    """Each another one than the 255 before; the first is random, so that nobody's late answers fit."""
+
+    def __init__(self, first: int) -> None:
+        self._last = first
+
+    def next(self) -> int:
+        self._last = (self._last + 1) % 256
+        return self._last
+
+
 class ControlProtocol:
     def __init__(self, policy: Policy, timing: Timing, random: Random, drops: Drops, *, passive: bool = False) -> None:
         self.reason = ""
@@ -38,7 +49,7 @@ class ControlProtocol:
         self._negotiation = Negotiation(policy, timing)
         self._automaton = Automaton(timing, passive=passive)
         self._drops = drops
-        self._identifier = random(1)[0]
+        self.next_identifier = Identifiers(random(1)[0]).next
         self._terminate = Packet(Code.TERMINATE_REQUEST, 0)
 
     @property
@@ -99,10 +110,6 @@ class ControlProtocol:
         if fatal:
             self.reason = self.reason or f"the peer rejects {what}"
         return self.fire(Event.FATAL_REJECT if fatal else Event.BEARABLE_REJECT, now)
-
-    def next_identifier(self) -> int:
-        self._identifier = (self._identifier + 1) % 256
-        return self._identifier
 
     def _requested(self, packet: Packet, now: float) -> list[Output]:
         decode_options(packet.data)  # for its WireError, before anything changes

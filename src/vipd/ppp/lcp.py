@@ -56,7 +56,7 @@ class LcpPolicy:
         self._settings = settings
         self._random = random
         self._smallest_mru = SMALLEST_MRU[6 if settings.ipv6 else 4]
-        self._magic = self._new_magic()
+        self._magic = _new_magic(self._random)
         self._loops = 0
         self._untried: list[AuthMethod] = []
         self.renew()
@@ -85,7 +85,7 @@ class LcpPolicy:
 
     def judge(self, option: Option) -> Option | None:
         if not wire.right_size(Protocol.LCP, option):
-            return self._instead(option.kind)
+            return _instead(option.kind, self._settings, self._random)
         match option.kind:
             case Lcp.MRU:
                 return option if option.number >= self._smallest_mru else wire.mru(self._smallest_mru)
@@ -122,7 +122,7 @@ class LcpPolicy:
             case Lcp.ACCM if self._accm is not None:
                 self._accm |= option.number
             case Lcp.MAGIC:
-                self._magic = self._new_magic()
+                self._magic = _new_magic(self._random)
             case Lcp.AUTHENTICATION:
                 self._try_other_method(_method(option))
             case Lcp.PROTOCOL_COMPRESSION | Lcp.ADDRESS_COMPRESSION:
@@ -135,18 +135,6 @@ class LcpPolicy:
             self._try_other_method(None)
         else:
             self._refused.add(option.kind)
-
-    def _instead(self, kind: int) -> Option | None:
-        """What would be right where the size was not (RFC 1661 section 6)."""
-        match kind:
-            case Lcp.MRU:
-                return wire.mru(DEFAULT_MRU)
-            case Lcp.ACCM:
-                return wire.accm(0)
-            case Lcp.MAGIC:
-                return wire.magic(self._new_magic())
-            case _:
-                return Option(kind) if self._settings.compress else None
 
     def _judge_method(self, option: Option) -> Option | None:
         identity = self._settings.identity
@@ -165,7 +153,7 @@ class LcpPolicy:
             # Before the Naks would turn into Rejects: without a magic number nobody can tell.
             if self._loops >= self._settings.timing.max_failure:
                 self.hopeless = "the line is looped back to us"
-        return wire.magic(self._new_magic())
+        return wire.magic(_new_magic(self._random))
 
     def _try_other_method(self, suggested: AuthMethod | None) -> None:
         """The peer will not prove itself in the way that we asked for first."""
@@ -177,9 +165,23 @@ class LcpPolicy:
             self.fatal = True
             self.hopeless = "the peer will not prove who it is in a way that we take"
 
-    def _new_magic(self) -> int:
-        """Never 0, which stands for none."""
-        return int.from_bytes(self._random(4), "big") or 1
+
+def _instead(kind: int, settings: Settings, random: Random) -> Option | None:
+    """What would be right where the size was not (RFC 1661 section 6)."""
+    match kind:
+        case Lcp.MRU:
+            return wire.mru(DEFAULT_MRU)
+        case Lcp.ACCM:
+            return wire.accm(0)
+        case Lcp.MAGIC:
+            return wire.magic(_new_magic(random))
+        case _:
+            return Option(kind) if settings.compress else None
+
+
+def _new_magic(random: Random) -> int:
+    """Never 0, which stands for none."""
+    return int.from_bytes(random(4), "big") or 1
 
 
 def _option(method: AuthMethod) -> Option:

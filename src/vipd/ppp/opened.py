@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from vipd.model.link import Down, Phase, Up
@@ -18,6 +19,17 @@ from vipd.wire.ppp import HEADER_SIZE, Code, Packet, Protocol, ProtocolReject, p
 Item: TypeAlias = Outgoing | Up | Down
 _REJECT_SIZE: Final = HEADER_SIZE + 2
 "Of a Protocol-Reject without what was rejected."
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the link should end."""
+
+    reason: str
+    fatal: bool = False
+    "It would end so again."
+    silent: bool = False
+    "The peer would not hear a Terminate-Request either."
 
 
 class Opened:
@@ -50,18 +62,13 @@ class Opened:
         return min(self._echo.deadline, self._admission.deadline, self._network.deadline)
 
     @property
-    def reason(self) -> str:
-        """Why the link should end; empty while it serves."""
-        return self._echo.reason or self._admission.reason or self._network.reason
-
-    @property
-    def silent(self) -> bool:
-        """The peer would not hear a Terminate-Request either."""
-        return bool(self._echo.reason)
-
-    @property
-    def fatal(self) -> bool:
-        return self._admission.fatal
+    def ending(self) -> Ending | None:
+        """None while the link serves."""
+        if self._echo.reason:
+            return Ending(self._echo.reason, silent=True)
+        if self._admission.reason:
+            return Ending(self._admission.reason, fatal=self._admission.fatal)
+        return Ending(self._network.reason) if self._network.reason else None
 
     @property
     def agreed(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from vipd.ppp.admission import Outgoing
 from vipd.ppp.automaton import Event, State
 from vipd.ppp.control import ControlProtocol, Output, Signal
 from vipd.ppp.drops import Drop, Drops
-from vipd.ppp.lcp import LcpPolicy, Terms
+from vipd.ppp.lcp import LcpPolicy
 from vipd.ppp.negotiation import Random
 from vipd.ppp.network import Network
 from vipd.ppp.opened import Opened
@@ -31,27 +31,19 @@ class Phases:
         self._drops = drops
         self._policy = LcpPolicy(settings, random)
         self._lcp = ControlProtocol(self._policy, settings.timing, random, drops, passive=settings.passive)
-        self._opened: Opened | None = None
+        self.opened: Opened | None = None
+        "While LCP is."
         self._fatal = False
 
     @property
     def phase(self) -> Phase:
-        if self._opened:
-            return self._opened.phase
+        if self.opened:
+            return self.opened.phase
         return Phase.TERMINATE if self._lcp.state in (State.CLOSING, State.STOPPING) else Phase.ESTABLISH
 
     @property
-    def peer(self) -> Terms:
-        """What the peer takes; the least of it while LCP is not opened."""
-        return self._opened.peer if self._opened else Terms()
-
-    @property
     def deadline(self) -> float:
-        return min(self._lcp.deadline, self._opened.deadline if self._opened else inf)
-
-    @property
-    def agreed(self) -> dict[str, str]:
-        return self._opened.agreed if self._opened else {}
+        return min(self._lcp.deadline, self.opened.deadline if self.opened else inf)
 
     def start(self, now: float) -> list[Item]:
         return self._follow(self._lcp.fire(Event.OPEN, now) + self._lcp.fire(Event.UP, now), now)
@@ -61,16 +53,16 @@ class Phases:
         items: list[Item] = []
         if protocol == Protocol.LCP:
             items += self._heard(Packet.decode(payload), now)
-        elif self._opened:
-            items += self._opened.receive(protocol, payload, now)
+        elif self.opened:
+            items += self.opened.receive(protocol, payload, now)
         else:
             self._drops[Drop.LINK_CLOSED] += 1
         return self._settle(items, now)
 
     def tick(self, now: float) -> list[Item]:
         items = self._follow(self._lcp.tick(now), now)
-        if self._opened:
-            items += self._opened.tick(now)
+        if self.opened:
+            items += self.opened.tick(now)
         return self._settle(items, now)
 
     def stop(self, now: float) -> list[Item]:
@@ -78,21 +70,21 @@ class Phases:
 
     def _heard(self, packet: Packet, now: float) -> list[Item]:
         """LCP's own codes; the common ones are the control protocol's."""
-        if packet.code in _ECHOES and self._opened:
+        if packet.code in _ECHOES and self.opened:
             self._lcp.fire(Event.ECHO_OR_DISCARD, now)
-            return [*self._opened.echo(packet)]
+            return [*self.opened.echo(packet)]
         if packet.code in _ECHOES or packet.code in _IGNORED:
             self._drops[Drop.UNEXPECTED] += 1
             return []
         if packet.code != Code.PROTOCOL_REJECT:
             return self._follow(self._lcp.receive(packet, now), now)
         rejected = ProtocolReject.decode(packet.data).protocol
-        if not self._opened:
+        if not self.opened:
             # Only valid in Opened (RFC 1661 5.7).
             self._drops[Drop.UNEXPECTED] += 1
             return []
         lcp = self._lcp.rejected(protocol_name(rejected), now, fatal=rejected == Protocol.LCP)
-        return [*self._opened.rejected(rejected, now), *self._follow(lcp, now)]
+        return [*self.opened.rejected(rejected, now), *self._follow(lcp, now)]
 
     def _follow(self, outputs: list[Output], now: float) -> list[Item]:
         """What LCP does, and what follows from it for those above."""
@@ -104,7 +96,7 @@ class Phases:
                 case Signal.UP:
                     items += self._open(now)
                 case Signal.DOWN:
-                    self._opened = None
+                    self.opened = None
                     items += self._network.stop(self._lcp.reason or "the peer negotiates anew")
                     items.append(Reframe(DEFAULT_ACCM, DEFAULT_ACCM))
                 case Signal.FINISHED:
@@ -115,19 +107,17 @@ class Phases:
         own, peer = self._policy.own, self._policy.peer
         self._lcp.largest = peer.mru
         terms = own, peer
-        self._opened = Opened(
-            self._settings, terms, self._lcp.next_identifier, self._network, self._random, self._drops
-        )
+        self.opened = Opened(self._settings, terms, self._lcp.next_identifier, self._network, self._random, self._drops)
         # What the line does to characters on their way to us, it may do on their way back.
-        return [Reframe(peer.accm | (self._settings.accm or 0), own.accm), *self._opened.start(now)]
+        return [Reframe(peer.accm | (self._settings.accm or 0), own.accm), *self.opened.start(now)]
 
     def _settle(self, items: list[Item], now: float) -> list[Item]:
         """Ends a link that serves no purpose any more."""
-        opened = self._opened
-        if opened and opened.reason:
-            self._fatal = opened.fatal
-            items += self._follow(self._lcp.close(opened.reason, now), now)
-            if opened.silent:
+        ending = self.opened.ending if self.opened else None
+        if ending:
+            self._fatal = ending.fatal
+            items += self._follow(self._lcp.close(ending.reason, now), now)
+            if ending.silent:
                 items.append(self._hang_up())
         if self._lcp.state is State.CLOSED and not any(isinstance(item, Hangup) for item in items):
             items.append(self._hang_up())

@@ -45,7 +45,8 @@ class Session:
 
     @property
     def agreed(self) -> Mapping[str, str]:
-        return self._phases.agreed if self._phases else {}
+        opened = self._phases.opened if self._phases else None
+        return opened.agreed if opened else {}
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -102,7 +103,8 @@ class Session:
 
     def _carry_out(self, items: list[Item]) -> list[Effect]:
         effects: list[Effect] = []
-        terms = self._phases.peer if self._phases else Terms()
+        opened = self._phases.opened if self._phases else None
+        terms = opened.peer if opened else Terms()
         for item in items:
             match item:
                 case Outgoing():
