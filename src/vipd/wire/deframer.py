@@ -35,6 +35,14 @@ class Fault(StrEnum):
     "No whole number of octets."
     BAD_FCS = "bad_fcs"
     "Its frame check sequence is another."
+    NO_SFD = "no_sfd"
+    "Ethernet: a signal without the delimiter that starts a frame."
+    RUNT = "runt"
+    "Ethernet: a whole frame, but of fewer than 64 octets (RFC 2819, undersize)."
+    FRAGMENT = "fragment"
+    "Ethernet: fewer than 64 octets, and no frame: what a collision leaves (RFC 2819)."
+    GIANT = "giant"
+    "Ethernet: more than 1518 octets, or 1522 with a VLAN tag, 1526 with two."
 
 
 class FrameError(WireError):
