@@ -74,7 +74,7 @@ class EthernetDeframer:
         return iter(judged)
 
     def _judge(self, burst: bytes) -> bytes | FrameError:
-        start = _octet_start(burst) if self._aligned else _bit_start(burst)
+        start = frame_start(burst, self._aligned)
         unit = 1 if self._aligned else 8
         if start is None:
             return FrameError(Fault.NO_SFD, unit * self._burst_at, len(burst))
@@ -91,12 +91,11 @@ class EthernetDeframer:
         return None if right else Fault.BAD_FCS
 
 
-def _octet_start(burst: bytes) -> int | None:
-    start = _OCTETS_START.match(burst, 0, _LOCKED_WITHIN)
-    return start.end() if start else None
-
-
-def _bit_start(burst: bytes) -> int | None:
+def frame_start(burst: bytes, aligned: bool = True) -> int | None:
+    """Behind the SFD: an octet of the burst, or where it is not aligned, a bit; None where there is no SFD."""
+    if aligned:
+        start = _OCTETS_START.match(burst, 0, _LOCKED_WITHIN)
+        return start.end() if start else None
     start = _ALTERNATION.search(unpack(burst[:_LOCKED_WITHIN]))
     return start.end() if start and start[1] else None
 
