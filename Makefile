@@ -93,6 +93,10 @@ bench: ## figures, beside other balancers (root); writes build/bench.json
 	@tools/setup bench
 	$(VENV)/python -m bench
 
+.PHONY: fuzz
+fuzz: ## look for bytes that break a decoder: FUZZ_SECONDS (600) in all, FUZZ_TARGETS (all)
+	@tools/fuzz
+
 .PHONY: wheel
 wheel: setup ## dist/vipd-*.whl, tried out in an environment without a compiler
 	@tools/wheel
