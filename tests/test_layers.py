@@ -21,6 +21,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "ppp": {"errors", "model", "wire"},
     "slarp": {"errors", "model", "wire"},
     "segment": {"errors", "wire"},
+    "anatomy": {"errors", "model", "wire"},
     "dataplane.port": {"model"},
     "config": {"errors", "model"},
     "control": {"errors", "model", "dataplane.port"},
@@ -33,7 +34,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "cli": {"errors", "model", "config", "api", "daemon", "realserver", "lab"},
 }
 
-PURE: Final = {"errors", "model", "wire", "ppp", "slarp", "segment", "dataplane.port", "control", "config"}
+PURE: Final = {"errors", "model", "wire", "ppp", "slarp", "segment", "anatomy", "dataplane.port", "control", "config"}
 IMPURE_MODULES: Final = {"asyncio", "socket", "time", "random", "os", "logging"}
 
 FILE_LINES: Final = 400

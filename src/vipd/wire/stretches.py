@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Final
 
 from vipd.wire.async_hdlc import ALL_CONTROLS, ESCAPE, FLAG, controls
+from vipd.wire.bits import pack
+from vipd.wire.ethernet_line import SFD, frame_start
 
 
 class Part(StrEnum):
@@ -31,6 +33,9 @@ class Part(StrEnum):
     "Data, its bit of value 20 (hex) inverted."
     DROPPED = "dropped"
     "A control character that the ACCM names."
+    PREAMBLE = "preamble"
+    DELIMITER = "delimiter"
+    "Ethernet's SFD."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,27 @@ def _between_flags(bits: bytes, at: int, end: int, in_frame: bool) -> Iterator[S
             yield Stretch(Part.STUFFED, run.end(), run.end() + 1)
             at = run.end() + 1
     yield Stretch(Part.DATA if in_frame else Part.IGNORED, at, end)
+
+
+def of_burst(bits: bytes, aligned: bool = True) -> list[Stretch]:
+    """Of a burst of Ethernet, bit by bit; what is left behind its whole octets means nothing (802.3 4.2.4.2.1)."""
+    start = frame_start(pack(bits), aligned)
+    if start is None:
+        return [Stretch(Part.IGNORED, 0, len(bits))] if bits else []
+    start *= 8 if aligned else 1
+    delimiter, end = start - 8 * len(SFD), start + (len(bits) - start) // 8 * 8
+    preamble = delimiter
+    # The SFD begins with a 1, so the bit before it is a 0.
+    while preamble and bits[preamble - 1] == (delimiter - preamble) % 2:
+        preamble -= 1
+    found = [
+        Stretch(Part.IGNORED, 0, preamble),
+        Stretch(Part.PREAMBLE, preamble, delimiter),
+        Stretch(Part.DELIMITER, delimiter, start),
+        Stretch(Part.DATA, start, end),
+        Stretch(Part.IGNORED, end, len(bits)),
+    ]
+    return [stretch for stretch in found if stretch.start < stretch.end]
 
 
 def of_octets(octets: bytes, accm: int = ALL_CONTROLS) -> list[Stretch]:
