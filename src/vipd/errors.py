@@ -42,6 +42,12 @@ class ConfigError(DirectorError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+def require(fulfilled: bool, path: str, message: str) -> None:
+    """For values that are valid once built: ConfigError about the field unless it is as it should be."""
+    if not fulfilled:
+        raise ConfigError([Problem(path, message)])
+
+
 class DataplaneError(DirectorError):
     """The kernel refused a step; the message names the step and says how to mend it."""
 

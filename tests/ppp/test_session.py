@@ -212,7 +212,7 @@ def test_a_family_that_the_peer_does_not_know_is_given_up_and_the_other_stays() 
     assert line.one.up.keys() == {4}
 
 
-@pytest.mark.parametrize("address", [HERE, IPv4Address("224.0.0.1"), IPv4Address("127.0.0.1"), None])
+@pytest.mark.parametrize("address", [HERE, None])
 def test_no_link_comes_up_to_a_peer_without_a_usable_address(address: IPv4Address | None) -> None:
     line = opened(Settings(ipv4=Ipv4(HERE)), Settings(ipv4=Ipv4(address)))
     line.run(60.0)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
+
+SMALLEST_MTU: Final = {4: 68, 6: 1280}
+"What IP demands of a link: RFC 791 section 3.2, RFC 8200 section 5."
+IDENTIFIER_SIZE: Final = 8
+"Octets of an IPv6 interface identifier."
+_LINK_LOCAL: Final = IPv6Address("fe80::").packed[:8]
+_UNIVERSAL: Final = 0x02
+"Of an identifier's first octet: unique in the world (RFC 4291 2.5.1)."
 
 
 class Framing(StrEnum):
@@ -22,7 +30,7 @@ class Encapsulation(StrEnum):
 
 
 class Phase(StrEnum):
-    """RFC 1661 3.2; Cisco HDLC knows dead and network alone."""
+    """RFC 1661 3.2; Cisco HDLC knows dead, establish and network alone."""
 
     DEAD = "dead"
     ESTABLISH = "establish"
@@ -124,3 +132,20 @@ class LinkMachine(Protocol):
 
     def frame(self, packet: bytes) -> bytes | None:
         """An IP packet as the frame to send; None while its family may not pass."""
+
+
+def can_be_an_end(address: IPv4Address) -> bool:
+    """Whether one end of a link may have the address."""
+    return not (address.is_multicast or address.is_loopback or address.is_reserved or address.is_unspecified)
+
+
+def link_local(identifier: bytes) -> IPv6Address:
+    """RFC 4291 2.5.6."""
+    return IPv6Address(_LINK_LOCAL + identifier)
+
+
+def random_identifier(random: Callable[[int], bytes]) -> bytes:
+    """Not unique in the world, and never all zero, which stands for none (RFC 5072 4.1)."""
+    first, *others = random(IDENTIFIER_SIZE)
+    identifier = bytes((first & ~_UNIVERSAL, *others))
+    return identifier if any(identifier) else bytes((1, *others))

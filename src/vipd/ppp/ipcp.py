@@ -6,6 +6,7 @@ from collections.abc import Container
 from ipaddress import IPv4Address
 from typing import Final
 
+from vipd.model.link import can_be_an_end
 from vipd.ppp.settings import Ipv4
 from vipd.wire import ppp_options as wire
 from vipd.wire.ppp import Option, Protocol
@@ -49,7 +50,7 @@ class IpcpPolicy:
         if option.kind != Ipcp.ADDRESS:
             return None
         address = IPv4Address(option.data) if wire.right_size(Protocol.IPCP, option) else NONE
-        if self._settings.remote in (None, address) and _usable(address) and address != self._wish:
+        if self._settings.remote in (None, address) and can_be_an_end(address) and address != self._wish:
             return option
         return wire.ipv4_address(Ipcp.ADDRESS, self._settings.remote) if self._settings.remote else None
 
@@ -67,7 +68,7 @@ class IpcpPolicy:
         if option.kind != Ipcp.ADDRESS or not wire.right_size(Protocol.IPCP, option):
             return
         self._suggested = IPv4Address(option.data)
-        if self._settings.local is None and _usable(self._suggested):
+        if self._settings.local is None and can_be_an_end(self._suggested):
             self._wish = self._suggested
 
     def reject(self, option: Option) -> None:
@@ -88,8 +89,3 @@ class IpcpPolicy:
 
 def _address(options: tuple[Option, ...]) -> IPv4Address:
     return next((IPv4Address(option.data) for option in options if option.kind == Ipcp.ADDRESS), NONE)
-
-
-def _usable(address: IPv4Address) -> bool:
-    """For one end of a link."""
-    return not (address.is_multicast or address.is_loopback or address.is_reserved or address == NONE)

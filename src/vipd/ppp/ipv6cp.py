@@ -6,17 +6,14 @@ from collections.abc import Container
 from ipaddress import IPv6Address
 from typing import Final
 
+from vipd.model.link import IDENTIFIER_SIZE, link_local, random_identifier
 from vipd.ppp.negotiation import Random
 from vipd.ppp.settings import Ipv6
 from vipd.wire import ppp_options as wire
 from vipd.wire.ppp import Option, Protocol
 from vipd.wire.ppp_options import Ipv6cp
 
-SIZE: Final = wire.SIZES[Protocol.IPV6CP][Ipv6cp.IDENTIFIER]
-NONE: Final = bytes(SIZE)
-_LINK_LOCAL: Final = IPv6Address("fe80::").packed[:8]
-_UNIVERSAL: Final = 0x02
-"Of the first octet: the identifier is unique in the world (RFC 5072 4.1)."
+NONE: Final = bytes(IDENTIFIER_SIZE)
 
 
 class Ipv6cpPolicy:
@@ -24,7 +21,7 @@ class Ipv6cpPolicy:
         self.hopeless = ""
         self._settings = settings
         self._random = random
-        self._first = settings.identifier or self._tentative()
+        self._first = settings.identifier or random_identifier(random)
         self.renew()
 
     @property
@@ -32,7 +29,7 @@ class Ipv6cpPolicy:
         """Ours and the peer's, both link-local (RFC 5072 section 5), once both are known."""
         if NONE in (self._own, self._peer) or self._own == self._peer:
             return None
-        return IPv6Address(_LINK_LOCAL + self._own), IPv6Address(_LINK_LOCAL + self._peer)
+        return link_local(self._own), link_local(self._peer)
 
     def renew(self) -> None:
         """The identifier stays, if it can: the network's addresses are made of it."""
@@ -65,20 +62,15 @@ class Ipv6cpPolicy:
         if option.kind != Ipv6cp.IDENTIFIER or not wire.right_size(Protocol.IPV6CP, option):
             return
         taken = option.data in (NONE, self._peer)
-        self._wish = self._tentative() if taken else option.data
+        self._wish = random_identifier(self._random) if taken else option.data
 
     def reject(self, option: Option) -> None:
         if option.kind == Ipv6cp.IDENTIFIER:
             self.hopeless = "the peer lets us have no IPv6 interface identifier"
 
     def _other_than(self, identifier: bytes) -> bytes:
-        other = self._tentative()
-        return other if other != identifier else bytes((other[0], *other[1:-1], other[-1] ^ 1))
-
-    def _tentative(self) -> bytes:
-        """A random one, so not universal, and never none."""
-        first, *others = self._random(SIZE)
-        return bytes((first & ~_UNIVERSAL, *others)) if any(others) else bytes((first & ~_UNIVERSAL, *others[:-1], 1))
+        other = random_identifier(self._random)
+        return other if other != identifier else bytes((other[0] ^ 1, *other[1:]))
 
 
 def _identifier(options: tuple[Option, ...]) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vipd.ppp.negotiation import Random
-from vipd.ppp.settings import DEFAULT_ACCM, DEFAULT_MRU, SMALLEST_MRU, AuthMethod, Settings
+from vipd.ppp.settings import DEFAULT_ACCM, DEFAULT_MRU, AuthMethod, Settings, smallest_mru
 from vipd.wire import ppp_options as wire
 from vipd.wire.ppp import Option, Protocol
 from vipd.wire.ppp_options import Lcp
@@ -55,7 +55,7 @@ class LcpPolicy:
         "What may be wrong if the peer gives up."
         self._settings = settings
         self._random = random
-        self._smallest_mru = SMALLEST_MRU[6 if settings.ipv6 else 4]
+        self._smallest_mru = smallest_mru(settings)
         self._magic = _new_magic(self._random)
         self._loops = 0
         self._untried: list[AuthMethod] = []
