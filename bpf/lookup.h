@@ -26,6 +26,9 @@ static __always_inline int reply_is_known(struct packet *pkt, struct connection 
 		connection_end(conn->twin - 1, life);
 		return 0;
 	}
+	/* A later fragment has no flags to tell a state by: its first one was noted. */
+	if (pkt->fragment == FRAGMENT_LATER)
+		return 1;
 	connection_touch(client, life, OUTPUT, pkt->segment, tick);
 	__sync_val_compare_and_swap(&conn->life, pkt->life,
 				    life_of(tick + TOUCH_TICKS, pkt->life >> LIFE_GENERATION_SHIFT,
@@ -49,7 +52,8 @@ static __always_inline int client_is_known(struct packet *pkt, struct connection
 		count_event(EVENT_CONNECTION_REUSED);
 		return 0;
 	}
-	connection_touch(conn, life, conn->twin ? INPUT : INPUT_ONLY, pkt->segment, tick);
+	if (pkt->fragment != FRAGMENT_LATER)
+		connection_touch(conn, life, conn->twin ? INPUT : INPUT_ONLY, pkt->segment, tick);
 	return 1;
 }
 

@@ -116,6 +116,9 @@ static __always_inline enum outcome walk_extension_headers(struct packet *pkt)
 			if (fragment & 0xfff9)
 				pkt->fragment = fragment & 0xfff8 ? FRAGMENT_LATER : FRAGMENT_FIRST;
 			pkt->fragment_id = *(__be32 *)(header + 4);
+			/* As in IPv4: the offset of one unit overwrites TCP's flags. */
+			if (header[0] == IPPROTO_TCP && (fragment & 0xfff8) == 8)
+				return DROP_MALFORMED;
 			/* What follows in the first fragment is not to be seen in the others. */
 			if (pkt->fragment && header[0] != IPPROTO_TCP && header[0] != IPPROTO_UDP &&
 			    header[0] != IPPROTO_ICMPV6)

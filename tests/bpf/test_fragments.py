@@ -27,7 +27,7 @@ from tests.support.tables import UDP as UDP_NUMBER
 from tests.support.tables import Director
 from tests.support.wires import CLIENT, CLIENT_MAC, VIP, server, server_mac
 from vipd.dataplane import _abi
-from vipd.dataplane._abi import Method, ServerStatus
+from vipd.dataplane._abi import ConnectionState, Method, ServerStatus
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 ID: Final = 0xCAFE
@@ -187,6 +187,36 @@ def test_a_later_fragment_makes_no_connection(director: Director, family: int) -
     assert director.entries() == []
 
 
+@each_family
+@pytest.mark.parametrize("method", [Method.DR, Method.NAT])
+def test_a_later_fragment_changes_no_state(director: Director, family: int, method: Method) -> None:
+    """Else a SYN in pieces would leave a connection that is established, for a quarter of an hour."""
+    serve(director, family, method, TCP_NUMBER)
+    first, second, *_ = fragments(ip(family) / tcp("S") / Raw(DATA))
+    director.run(framed(first, director.wires.out))
+    before = director.connection()
+    assert before.state == ConnectionState.SYN_RECV
+    result = director.run(framed(second, director.wires.out))
+    assert list(result.outcomes) == [f"FORWARD_{method.name}"]
+    assert director.connection() == before
+
+
+@each_family
+def test_a_later_fragment_of_a_reply_changes_no_state(director: Director, family: int) -> None:
+    serve(director, family, Method.NAT, TCP_NUMBER)
+    director.run(framed(ip(family) / tcp("S"), director.wires.out))
+    back = ip(family, src=server(family, 1), dst=CLIENT[family]) / tcp("SA", sport=PORT, dport=CLIENT_PORT) / Raw(DATA)
+    first, second, *_ = fragments(back)
+    director.run(framed(first, director.wires.inner), director.wires.inner)
+    [before] = director.connections()
+    [reply] = [entry for entry in director.entries() if entry.is_reply]
+    overdue = director.set_life(reply, expires=reply.expires - 100)
+    result = director.run(framed(second, director.wires.inner), director.wires.inner)
+    assert result.outcomes == {"FORWARD_NAT_REPLY": 1}
+    assert director.connections() == [before]
+    assert [entry for entry in director.entries() if entry.is_reply] == [overdue]
+
+
 @pytest.mark.parametrize("size", [8, 12, 16])
 def test_a_first_fragment_too_small_for_tcp_is_dropped(director: Director, size: int) -> None:
     """RFC 1858 3: its flags would come with another fragment."""
@@ -210,6 +240,14 @@ def test_a_fragment_that_would_overwrite_tcps_flags_is_dropped(director: Directo
     director.run(framed(ip(4, flags="MF", id=ID) / udp(len=100) / Raw(bytes(8)), director.wires.out))
     result = director.run(framed(ip(4, frag=1, id=ID, proto=17) / Raw(bytes(32)), director.wires.out))
     assert result.outcomes == {"FORWARD_DR": 1}
+
+
+def test_an_ipv6_fragment_that_would_overwrite_tcps_flags_is_dropped(director: Director) -> None:
+    serve(director, 6, Method.DR, TCP_NUMBER)
+    director.run(framed(ip(6) / IPv6ExtHdrFragment(id=ID, m=1, nh=6) / tcp("S") / Raw(bytes(20)), director.wires.out))
+    for offset, outcome in ((1, "DROP_MALFORMED"), (2, "FORWARD_DR")):
+        piece = ip(6) / IPv6ExtHdrFragment(id=ID, offset=offset, nh=6) / Raw(bytes(32))
+        assert director.run(framed(piece, director.wires.out)).outcomes == {outcome: 1}
 
 
 @pytest.mark.parametrize("head", [IPv6ExtHdrFragment(id=ID), IPv6ExtHdrFragment(id=0, nh=17)])
