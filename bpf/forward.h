@@ -99,11 +99,11 @@ static __always_inline enum outcome forward_reply(struct xdp_md *ctx, struct pac
 	next_hop_of_client(ctx, pkt, &hop);
 	if (hop.kind == NEXT_HOP_NO_ROUTE)
 		return DROP_NO_ROUTE;
+	/* The kernel, which is the server's router, tells it so; of what is too big as well. */
 	if (ttl_of(pkt) <= 1)
-		return DROP_TTL;
+		return PASS_TTL;
 	hop.kind = hop_kind(pkt, &hop);
 	if (hop.kind == NEXT_HOP_ETHERNET && pkt->l3_length > hop.mtu) {
-		/* The kernel, which is the server's router, tells it so. */
 		if (must_not_fragment(pkt))
 			return PASS_TOO_BIG;
 		hop.kind = NEXT_HOP_KERNEL;

@@ -7,6 +7,7 @@
 #include "account.h"
 #include "addr.h"
 #include "maps.h"
+#include "options.h"
 #include "packet.h"
 
 #define IP_MORE_FRAGMENTS 0x2000
@@ -77,6 +78,9 @@ static __always_inline enum outcome parse_ip4(struct xdp_md *ctx, struct packet 
 	if (ihl < 5 || *(__u8 *)ip >> 4 != 4 || pkt->l3_length < pkt->l4_offset ||
 	    !l3_is_whole(ctx, pkt))
 		return ours ? DROP_MALFORMED : PASS_NOT_OURS;
+	if (ihl > 5 && options_are_the_kernels(ctx, sizeof(struct ethhdr) + sizeof(*ip),
+					       sizeof(struct ethhdr) + pkt->l4_offset))
+		return ours ? PASS_OPTIONS : PASS_NOT_OURS;
 	fragment = bpf_ntohs(ip->frag_off);
 	if (fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)) {
 		pkt->fragment = fragment & IP_FRAGMENT_OFFSET ? FRAGMENT_LATER : FRAGMENT_FIRST;

@@ -44,7 +44,9 @@ OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
         "pass_protocol": "To a VIP, but neither TCP, UDP nor ICMP.",
         "pass_extension_header": "Behind IPv6 extension headers that are not followed.",
         "pass_early_fragment": "A fragment whose first one was not seen before it: where it belongs cannot be told.",
+        "pass_options": "IPv4 options that ask for a way of their own (source routes), or that are malformed.",
         "pass_too_big": "A reply too large for the way to the client; the kernel, its router, says so to the server.",
+        "pass_ttl": "A reply whose time to live ends here; the kernel, its router, says so to the server.",
         "reply_reset_no_server": "TCP to a service without a server that takes connections: answered with a reset.",
         "reply_reset_server_removed": "TCP of a connection whose server was removed: answered with a reset.",
         "reply_reset_no_connection": (
