@@ -53,7 +53,8 @@ static __always_inline void ip4_back(struct iphdr *ip, const struct flow *flow, 
 {
 	ip->ihl = 5;
 	ip->version = 4;
-	ip->tos = 0;
+	/* RFC 1812 4.3.2.5: errors go as internetwork control. */
+	ip->tos = protocol == IPPROTO_ICMP ? 0xc0 : 0;
 	ip->tot_len = bpf_htons(length);
 	ip->id = 0;
 	ip->frag_off = bpf_htons(0x4000);

@@ -63,7 +63,7 @@ def unreachable(family: int, offending: Any) -> Any:
     ends = {"src": offending.dst, "dst": offending.src}
     if family == 4:
         quote = Raw(raw[: min(len(raw) & ~3, 576 - 28)])
-        return IP(**ends, id=0, flags="DF", ttl=64) / ICMP(type=3, code=3) / quote
+        return IP(**ends, id=0, flags="DF", ttl=64, tos=0xC0) / ICMP(type=3, code=3) / quote
     quote = Raw(raw[: min(len(raw) & ~3, 1280 - 48)])
     return IPv6(**ends, hlim=64) / ICMPv6DestUnreach(code=4) / quote
 

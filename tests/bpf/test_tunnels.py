@@ -285,7 +285,7 @@ def error(family: int, packet: Any, mtu: int) -> Any:
     kind: Any
     if family == 4:
         kind = ICMP(type=3, code=4, nexthopmtu=mtu) if mtu else ICMP(type=11, code=0)
-        return IP(**addresses, ttl=64, id=0, flags="DF") / kind / Raw(quoted(packet))
+        return IP(**addresses, ttl=64, id=0, flags="DF", tos=0xC0) / kind / Raw(quoted(packet))
     kind = ICMPv6PacketTooBig(mtu=mtu) if mtu else ICMPv6TimeExceeded(code=0)
     return IPv6(**addresses, hlim=64) / kind / Raw(quoted(packet))
 
