@@ -31,7 +31,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "api": {"errors", "model", "dataplane.port"},
     "daemon": {"errors", "model", "config", "control", "dataplane", "dataplane.port", "drivers", "api"},
     "lab": {"errors", "model", "dataplane"},
-    "cli": {"errors", "model", "config", "api", "daemon", "realserver", "lab"},
+    "cli": {"errors", "model", "wire", "segment", "anatomy", "config", "api", "daemon", "realserver", "lab"},
 }
 
 PURE: Final = {"errors", "model", "wire", "ppp", "slarp", "segment", "anatomy", "dataplane.port", "control", "config"}

@@ -104,15 +104,22 @@ _SENTENCES: Final = {
 }
 
 
-def bare(octets: bytes, reading: Reading, fcs_octets: int | None = None) -> Specimen:
-    """Not from a line: no flags, nothing stuffed. `fcs_octets` where somebody knows; else it is found out."""
-    known = {None: None, 0: NO_FCS, 2: FCS16, 4: FCS32}.get(fcs_octets)
-    check = reading.check_of(octets, NO_FCS) if known is None or reading.check is not None else known
-    return Specimen(octets, _fields(octets, reading.dissector, check), check)
+def bare(octets: bytes, reading: Reading, fcs_octets: int | None = None, cut_off: bool = False) -> Specimen:
+    """Not from a line: no flags, nothing stuffed. `fcs_octets` where somebody knows; else it is found out.
+
+    `cut_off`: there was more of it, the FCS too.
+    """
+    known = {0: NO_FCS, 2: FCS16, 4: FCS32}.get(-1 if fcs_octets is None else fcs_octets)
+    check = known if known and reading.check is None else reading.check_of(octets, NO_FCS)
+    check = NO_FCS if cut_off else check
+    return Specimen(octets, _fields(octets, reading.dissector, check, cut_off), check)
 
 
 def on_line(line: Line, reading: Reading) -> Iterator[Specimen]:
+    """Every frame of it. Some last bits that are not even an octet may be a flag's, and are none."""
     for found in line.found:
+        if not found.complete and not found.octets:
+            continue
         check = reading.check_of(found.octets, FCS32 if reading.kind is Kind.ETHERNET else FCS16)
         fault = found.fault or (_fault(found, reading.kind, check) if found.complete else None)
         ends_early = not found.complete or fault in (Fault.ABORT, Fault.IDLE)

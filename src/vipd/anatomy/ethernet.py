@@ -22,11 +22,12 @@ def ethernet(scan: Scanner) -> None:
     scan.octets("destination", 6, show.mac, destination_meaning)
     scan.octets("source", 6, show.mac, fault=_source_fault)
     while int.from_bytes(scan.peek(2), "big") in TAGS and scan.left >= 2:
-        with scan.group(TAGS[int.from_bytes(scan.peek(2), "big")]):
+        with scan.group(TAGS[int.from_bytes(scan.peek(2), "big")]) as tag:
             scan.bits("tag type", 16, show.hex16)
             scan.bits("priority", 3)
             scan.bits("drop eligible", 1, meaning=show.flag)
-            scan.bits("VLAN", 12, meaning=show.named({0: "none: a priority only", 4095: "reserved"}))
+            vlan = scan.bits("VLAN", 12, meaning=show.named({0: "none: a priority only", 4095: "reserved"}))
+            tag.meaning = f"VLAN {vlan}"
     if scan.left < 2:
         scan.bits("type or length", 16)
     kind = int.from_bytes(scan.peek(2), "big")

@@ -54,7 +54,7 @@ def _ipv4(scan: Scanner) -> None:
 def _ipv4_header(scan: Scanner, size: int) -> tuple[int, bytes, bytes, Part]:
     available, octets = scan.left, scan.peek(max(size, _V4_HEADER))
     right = internet_checksum(octets[:10] + bytes(2) + octets[12:])
-    with scan.group("IPv4"):
+    with scan.group("IPv4") as group:
         scan.bits("version", 4)
         scan.bits("header length", 4, meaning=lambda n: show.count(4 * n, "octet"), fault=_header_fault)
         _traffic_class(scan)
@@ -68,6 +68,7 @@ def _ipv4_header(scan: Scanner, size: int) -> tuple[int, bytes, bytes, Part]:
         protocol = scan.bits("protocol", 8, meaning=show.named(names.IP_PROTOCOLS))
         scan.bits("header checksum", 16, show.hex16, show.right(right), show.unless(right, show.hex16(right)))
         source, destination = scan.octets("source", 4, show.ipv4), scan.octets("destination", 4, show.ipv4)
+        group.meaning = f"{show.ipv4(source)} to {show.ipv4(destination)}"
         if size > _V4_HEADER:
             with scan.group("options", size - _V4_HEADER, more="padding"):
                 options(scan, names.IPV4_OPTIONS)
@@ -101,7 +102,7 @@ def _ipv6(scan: Scanner) -> None:
     length = _V6_HEADER + int.from_bytes(scan.peek(6)[4:6], "big")
     available = 1 << 16 if scan.open_ended else max(0, scan.left - _V6_HEADER)
     with scan.group("", min(length, scan.left)):
-        with scan.group("IPv6"):
+        with scan.group("IPv6") as group:
             scan.bits("version", 4)
             _traffic_class(scan)
             scan.bits("flow label", 20, show.hexadecimal(20))
@@ -109,6 +110,7 @@ def _ipv6(scan: Scanner) -> None:
             following = scan.bits("next header", 8, meaning=show.named(names.IP_PROTOCOLS))
             scan.bits("hop limit", 8)
             source, destination = scan.octets("source", 16, show.ipv6), scan.octets("destination", 16, show.ipv6)
+            group.meaning = f"{show.ipv6(source)} to {show.ipv6(destination)}"
         part = Part.WHOLE
         while following in ip.EXTENSIONS and part is not Part.LATER:
             following, its = _extension(scan, following)

@@ -42,14 +42,13 @@ class Ends:
 def tcp(scan: Scanner, ends: Ends) -> None:
     right = ends.checksum(scan.peek(scan.left), ip.TCP, 16)
     with scan.group("TCP") as group:
-        scan.bits("source port", 16)
-        scan.bits("destination port", 16)
+        ports = f"{scan.bits('source port', 16)} to {scan.bits('destination port', 16)}"
         scan.bits("sequence", 32)
         scan.bits("acknowledgment", 32)
         words = scan.bits("header length", 4, meaning=lambda n: show.count(4 * n, "octet"), fault=_header_fault)
         scan.bits("reserved", 4)
         told = [name for name, _ in sorted(FLAGS.items(), key=lambda flag: -flag[1]) if scan.bits(name, 1)]
-        group.meaning = " ".join(reversed(told))
+        group.meaning = " ".join([ports, *reversed(told)])
         scan.bits("window", 16)
         checksum(scan, right)
         scan.bits("urgent pointer", 16)
@@ -76,9 +75,8 @@ def udp(scan: Scanner, ends: Ends) -> None:
     size = length if 8 <= length <= scan.left else scan.left
     right = ends.checksum(scan.peek(size), ip.UDP, 6)
     with scan.group("", size):
-        with scan.group("UDP"):
-            scan.bits("source port", 16)
-            scan.bits("destination port", 16)
+        with scan.group("UDP") as group:
+            group.meaning = f"{scan.bits('source port', 16)} to {scan.bits('destination port', 16)}"
             available = scan.left + 4 if ends.whole else 1 << 16
             scan.bits("length", 16, fault=lambda n: _length_fault(n, available))
             # A computed 0 is sent as its other form, since 0 says that there is none.

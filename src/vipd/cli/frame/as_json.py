@@ -1,0 +1,55 @@
+"""The same as JSON: what programs read instead of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vipd.anatomy.dissect import Specimen
+from vipd.anatomy.field import Field
+from vipd.anatomy.line import Found, Line
+from vipd.wire.bits import to_text
+
+
+def line_as_json(line: Line) -> dict[str, Any]:
+    return {
+        "bits": len(line.bits),
+        "stretches": [
+            {"part": each.part, "offset": each.start, "bits": to_text(line.bits[each.start : each.end])}
+            for each in line.stretches
+        ],
+    }
+
+
+def specimen_as_json(specimen: Specimen) -> dict[str, Any]:
+    found = specimen.found
+    return {
+        "octets": specimen.octets.hex(),
+        "fcs": specimen.check.name,
+        "complete": specimen.complete,
+        "fault": specimen.fault,
+        "line": None if found is None else {"offset": found.offset, "left_over_bits": found.left_over},
+        "troubles": [{"offset": trouble.offset, "text": trouble.text} for trouble in specimen.troubles()],
+        "fields": [_field(field, found) for field in specimen.fields],
+    }
+
+
+def _field(field: Field, found: Found | None) -> dict[str, Any]:
+    """Offsets and widths in bits; `line`: where its bits are on the line, from each first one to the last."""
+    value = field.value.hex() if isinstance(field.value, bytes) else field.value
+    told: dict[str, Any] = {"name": field.name, "offset": field.offset, "width": field.width}
+    if field.parts:
+        told |= {"meaning": field.meaning, "fault": field.fault}
+        return told | {"fields": [_field(part, found) for part in field.parts]}
+    told |= {"value": value, "text": field.text, "meaning": field.meaning, "fault": field.fault}
+    return told | ({"line": _runs(found.on_line(field))} if found is not None else {})
+
+
+def _runs(places: Sequence[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for place in places:
+        if runs and place == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], place)
+        else:
+            runs.append((place, place))
+    return runs

@@ -1,0 +1,174 @@
+"""What a person hands to `vipd frame`: bits, hex digits, octets, a capture; on the command line or in a file."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from vipd.cli.frame.choices import Form
+from vipd.errors import ConfigError, Problem, WireError
+from vipd.wire import capture
+from vipd.wire.bits import BitOrder, from_text, pack, unpack
+from vipd.wire.pcap import Captured
+
+MOST: Final = 512 * 1024
+"Octets that are looked at at once; captures are read frame by frame."
+_SIGNS: Final = re.compile(
+    r"(?P<prefix>0[xX])|(?P<digit>[0-9a-fA-F])|(?P<end>\n[ \t\r]*\n|\Z)|(?P<between>[\s_|.,:-])|(?P<wrong>.)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    name: str
+    bits: bytes
+    "An octet for each (see `wire.bits`)."
+
+    def as_bits(self, order: BitOrder) -> bytes:  # noqa: ARG002, they are in the line's order
+        return self.bits
+
+    def as_octets(self, order: BitOrder) -> tuple[bytes, ...]:
+        if len(self.bits) % 8:
+            raise mistake(self.name, f"{len(self.bits)} bits are no whole number of octets")
+        return (pack(self.bits, order),)
+
+
+@dataclass(frozen=True, slots=True)
+class Octets:
+    name: str
+    pieces: tuple[bytes, ...]
+    "What a blank line was between."
+
+    @property
+    def whole(self) -> bytes:
+        return b"".join(self.pieces)
+
+    def as_bits(self, order: BitOrder) -> bytes:
+        return unpack(self.whole, order)
+
+    def as_octets(self, order: BitOrder) -> tuple[bytes, ...]:  # noqa: ARG002, they are octets already
+        return self.pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    name: str
+    file: BinaryIO
+
+    def frames(self) -> Iterator[Captured]:
+        with _told_of(self.name):
+            yield from capture.read(self.file)
+
+
+Source = Bits | Octets | Capture
+
+
+def mistake(where: str, what: str) -> ConfigError:
+    return ConfigError([Problem(where, what)])
+
+
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except WireError as error:
+        raise mistake(name, str(error)) from None
+
+
+@contextmanager
+def given(file: str | None, bits: str | None, digits: str | None, form: Form | None) -> Iterator[Source]:
+    """The one that was: a file (`-` is the standard input), or text on the command line."""
+    if [file, bits, digits].count(None) != 2:
+        raise mistake("", "one of FILE, --bits BITS and --hex HEX is needed")
+    if bits is not None:
+        yield _of_text("--bits", bits, Form.BITS)
+    elif digits is not None:
+        yield _of_text("--hex", digits, Form.HEX)
+    elif file is not None:
+        with of_file(file, form) as source:
+            yield source
+
+
+@contextmanager
+def of_file(path: str, form: Form | None = None) -> Iterator[Source]:
+    """`-` is the standard input. Without a form it is found out."""
+    if path == "-":
+        yield _of_stream("standard input", sys.stdin.buffer, form)
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise mistake(path, f"cannot be read: {error.strerror}") from None
+        yield _of_stream(path, file, form)
+
+
+def _of_stream(name: str, file: BinaryIO, form: Form | None) -> Source:
+    try:
+        start = file.read(MOST + 1)
+    except OSError as error:
+        raise mistake(name, f"cannot be read: {error.strerror}") from None
+    if form is Form.CAPTURE or (form is None and capture.is_capture(start)):
+        return Capture(name, _Again(start, file))
+    if len(start) > MOST:
+        raise mistake(name, f"more than {MOST} octets, which is no capture file; look at a part of it: head -c {MOST}")
+    if not start:
+        raise mistake(name, "it is empty")
+    if form is Form.BINARY or (form is None and not _is_text(start)):
+        return Octets(name, (start,))
+    return _of_text(name, start.decode("ascii", "replace"), form)
+
+
+class _Again(BytesIO):
+    """A file of which the beginning has been read already."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        super().__init__(start)
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size) or self._file.read(-1 if size is None else size)
+
+
+def _is_text(octets: bytes) -> bool:
+    return all(32 <= octet < 127 or octet in b"\t\r\n" for octet in octets)
+
+
+def _of_text(name: str, text: str, form: Form | None) -> Source:
+    # Comments become spaces, so that offsets stay what they are in the file.
+    text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment[0]), text)
+    looks_like_bits = form is None and not re.search(r"[^01\s_|.,:]", text)
+    with _told_of(name):
+        if form is Form.BITS or looks_like_bits:
+            found = from_text(text)
+            if not found:
+                raise WireError("there is not one bit in it")
+            return Bits(name, found)
+        pieces = tuple(piece for piece in _hex_pieces(text) if piece)
+        if not pieces:
+            raise WireError("there is not one octet in it")
+        return Octets(name, pieces)
+
+
+def _hex_pieces(text: str) -> Iterator[bytes]:
+    digits, last = "", 0
+    for sign in _SIGNS.finditer(text):
+        match sign.lastgroup:
+            case "digit":
+                digits, last = digits + sign[0], sign.start()
+            case "wrong":
+                raise WireError(
+                    f"{sign[0]!r} at offset {sign.start()} is no hex digit;"
+                    " two of them make an octet, with spaces, line ends or _|.,:- between if you like"
+                )
+            case "end":
+                if len(digits) % 2:
+                    raise WireError(f"the octet at offset {last} has one hex digit; two make an octet")
+                yield bytes.fromhex(digits)
+                digits = ""

@@ -1,0 +1,162 @@
+"""Frames as a person reads them: the octets, then a row for each field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vipd.anatomy import show
+from vipd.anatomy.dissect import Specimen
+from vipd.anatomy.field import Field, walk
+from vipd.anatomy.line import Found, Line
+from vipd.cli.frame.line_view import legend, line_rows
+from vipd.cli.frame.look import DATA, FAULT, NOTE, STYLES, Token, elided, rows
+from vipd.cli.output import grid
+from vipd.wire.stretches import Part
+
+WIDTH: Final = 100
+"Of a line's rows, where nobody's terminal is narrower."
+_MOST_BITS: Final = 32
+_MOST_OCTETS: Final = 8
+_OCTETS_IN_ROW: Final = 16
+_MOST_ROWS: Final = 6
+_DULL: Final = ("address", "FCS", "padding", "data", "information", "fragment")
+"What says nothing in a line of its own."
+_TOLD_BY_WHAT_FOLLOWS: Final = ("control", "protocol", "type")
+_WAYS: Final = {"destination": "to", "source": "from"}
+
+
+def show_line(screen: Console, line: Line, name: str, everything: bool) -> None:
+    size = show.count(len(line.bits) // 8, "octet") if line.of_octets else show.count(len(line.bits), "bit")
+    screen.print(Text.assemble(("line", "bold"), f"  {size} from {name}"))
+    for row in line_rows(line, min(screen.width, WIDTH), everything):
+        screen.print(row, soft_wrap=True)
+    screen.print(legend(line), soft_wrap=True)
+
+
+def show_specimen(screen: Console, specimen: Specimen, line: Line | None, name: str, everything: bool) -> None:
+    screen.print()
+    screen.print(_heading(specimen, line, name))
+    if line is None:
+        for row in _octet_rows(specimen, min(screen.width, WIDTH), everything):
+            screen.print(row, soft_wrap=True)
+    if specimen.fields:
+        screen.print(_table(specimen, line, coloured=screen.color_system is not None))
+    for said in _conclusion(specimen, line):
+        screen.print(said)
+
+
+def brief(specimen: Specimen, name: str) -> Text:
+    """A frame in one line: what it is, and what is wrong."""
+    said = [_told(field) for field in specimen.fields if field.name not in _DULL]
+    if any(field.parts and field.name != "control" for field in specimen.fields):
+        said = [_told(field) for field in specimen.fields if field.name not in (*_DULL, *_TOLD_BY_WHAT_FOLLOWS)]
+    troubles = [trouble.text for trouble in specimen.troubles()]
+    line = Text.assemble((f"{name:<10} ", "bold"), f"{len(specimen.octets):>5}  ", "  ".join(said))
+    if troubles:
+        line.append("  " + "; ".join(troubles), FAULT)
+    elif not specimen.complete:
+        line.append("  not complete", NOTE)
+    return line
+
+
+def _told(field: Field) -> str:
+    if field.name in _WAYS:
+        return f"{_WAYS[field.name]} {field.text}" + (f" ({field.meaning})" if field.meaning else "")
+    return f"{field.name} {field.meaning}".strip() if field.parts else field.meaning or f"{field.name} {field.text}"
+
+
+def _heading(specimen: Specimen, line: Line | None, name: str) -> Text:
+    heading = Text.assemble((name, "bold"), f"  {show.count(len(specimen.octets), 'octet')}")
+    if line is not None and specimen.found is not None:
+        where = _place_on_line(line, specimen.found.offset)
+        heading.append(f" from {where} of the line on")
+    return heading
+
+
+def _place_on_line(line: Line, bit: int) -> str:
+    return f"octet {bit // 8}" if line.of_octets else f"bit {bit}"
+
+
+def _conclusion(specimen: Specimen, line: Line | None) -> Iterator[Text]:
+    troubles = list(specimen.troubles())
+    found = specimen.found
+    for trouble in troubles:
+        where = f"octet {trouble.offset // 8}"
+        if line is not None and found is not None and trouble.offset < 8 * len(specimen.octets):
+            place = min(found.places[trouble.offset & ~7 : (trouble.offset & ~7) + 8])
+            where += f", {_place_on_line(line, place)} of the line"
+        yield Text.assemble(("wrong", FAULT), f"  {where}: {trouble.text}")
+    if found is not None and not found.complete:
+        left = f", and has {show.count(found.left_over, 'bit')} of the next octet" if found.left_over else ""
+        yield Text.assemble(("not complete", "yellow"), f"  the line ends before the frame does{left}")
+    elif not troubles:
+        check = f", {specimen.check.name.replace('fcs', 'FCS-')} right" if specimen.check.size else ""
+        yield Text.assemble(("good", "green"), check)
+
+
+def _octet_rows(specimen: Specimen, width: int, everything: bool) -> Iterator[Text]:
+    """The octets of a frame that is on no line, each top field apart."""
+    tokens: list[tuple[str, Token]] = []
+    for number, field in enumerate(field for field in specimen.fields if field.width >= 8):
+        octets = specimen.octets[field.offset // 8 : field.end // 8]
+        placed = []
+        for at in range(0, len(octets), _OCTETS_IN_ROW):
+            written = Text(octets[at : at + _OCTETS_IN_ROW].hex(" "), DATA[number % 2])
+            under = Text("" if at else field.name, NOTE)
+            placed.append((str(field.offset // 8 + at), Token(written, under)))
+        tokens += placed if everything else elided(placed, _MOST_ROWS, "rows")
+    yield from rows(tokens, width)
+
+
+def _table(specimen: Specimen, line: Line | None, coloured: bool) -> Table:
+    table = grid()
+    for heading in ("at", "bits" if line is not None and not line.of_octets else "octets", "field", "value", "meaning"):
+        table.add_column(heading, no_wrap=heading != "meaning", justify="right" if heading == "at" else "left")
+    stretches = line.stretches if line is not None else ()
+    stuffed = frozenset(each.start for each in stretches if each.part is Part.STUFFED)
+    for depth, field in walk(specimen.fields):
+        name = Text("  " * depth + field.name, "bold" if field.parts else "")
+        said = Text(field.fault and f"✗ {field.fault}", FAULT) if field.fault else Text(field.meaning)
+        pattern = Text() if field.parts else _pattern(specimen, line, field, stuffed, coloured)
+        table.add_row(_at(field), pattern, name, Text(field.text), said)
+    return table
+
+
+def _at(field: Field) -> str:
+    return f"{field.offset // 8}.{field.offset % 8}" if field.offset % 8 or field.width % 8 else str(field.offset // 8)
+
+
+def _pattern(specimen: Specimen, line: Line | None, field: Field, stuffed: frozenset[int], coloured: bool) -> Text:
+    """A field's bits as the line has them, stuffed ones among them; else its octets, or its place in an octet."""
+    if line is not None and specimen.found is not None and not line.of_octets and field.width:
+        return _on_line(line, specimen.found, field, stuffed, coloured)
+    if field.width % 8 or field.offset % 8:
+        return Text(_within(specimen, field))
+    octets = specimen.octets[field.offset // 8 : field.end // 8]
+    return Text(octets[:_MOST_OCTETS].hex(" ") + (" …" if len(octets) > _MOST_OCTETS else ""))
+
+
+def _on_line(line: Line, found: Found, field: Field, stuffed: frozenset[int], coloured: bool) -> Text:
+    places = found.on_line(field)
+    pattern = Text()
+    for number, at in enumerate(places[:_MOST_BITS]):
+        if number and number % 8 == 0:
+            pattern.append(" ")
+        pattern.append(str(line.bits[at]))
+        if at + 1 in stuffed:
+            bit = str(line.bits[at + 1])
+            pattern.append(bit if coloured else f"({bit})", STYLES[Part.STUFFED])
+    return pattern + Text(" …") if len(places) > _MOST_BITS else pattern
+
+
+def _within(specimen: Specimen, field: Field) -> str:
+    """The bits of a field in the octets that it has a part in, with a dot for each other bit."""
+    first, last = field.offset // 8, (field.end + 7) // 8
+    bits = "".join(f"{octet:08b}" for octet in specimen.octets[first:last])
+    written = [bit if field.offset <= 8 * first + at < field.end else "." for at, bit in enumerate(bits)]
+    return " ".join("".join(written[at : at + 8]) for at in range(0, len(written), 8))

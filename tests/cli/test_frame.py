@@ -1,0 +1,397 @@
+"""`vipd frame` as people use it: what they type, what they see, what they are told when it is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.specimens import ETHERNET, PPP
+from vipd.cli.app import app
+from vipd.errors import ConfigError
+from vipd.wire import pcap
+from vipd.wire.bit_hdlc import FLAG, frame_bits
+from vipd.wire.bits import BitOrder, pack
+from vipd.wire.pcap import Captured
+
+EXAMPLE = "01001111110001111100111"
+SABM = "0111111011000000111110100110110100011011101111110"
+ASYNC = "7eff7d23c0217d216d7d207d243f7d357e"
+runner = CliRunner()
+
+
+def frame(*arguments: str, data: bytes = b"") -> Result:
+    return runner.invoke(app, ["frame", *arguments], input=data, env={"COLUMNS": "120", "NO_COLOR": "1"})
+
+
+def shown(*arguments: str, data: bytes = b"", code: int = 0) -> str:
+    result = frame(*arguments, data=data)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout
+
+
+def refused(*arguments: str, data: bytes = b"") -> str:
+    result = frame(*arguments, data=data)
+    assert isinstance(result.exception, ConfigError), (result.output, result.exception)
+    assert result.stdout == ""
+    return str(result.exception)
+
+
+def told(*arguments: str, data: bytes = b"", code: int = 0) -> Any:
+    return json.loads(shown(*arguments, "--json", data=data, code=code))
+
+
+def names(found: dict[str, Any]) -> list[str]:
+    return [field["name"] for field in found["fields"]]
+
+
+def capture_file(path: Path, link_type: int, frames: list[bytes], fcs_octets: int | None = None) -> str:
+    with path.open("wb") as file:
+        pcap.write(file, link_type, [Captured(each, len(each), link_type) for each in frames], fcs_octets=fcs_octets)
+    return str(path)
+
+
+def test_the_example_is_shown_with_its_stuffed_bit() -> None:
+    output = shown("decode", "hdlc", "--bits", EXAMPLE)
+    line, under = [each for each in output.splitlines() if "01111110" in each or "flag   " in each][:2]
+    assert line.split() == ["0", "010", "01111110", "001111100", "111"]
+    assert under.index("ignored") == line.index("010")
+    assert under.index("flag") == line.index("01111110")
+    assert under.index("▲") == line.index("001111100") + 7
+    assert "0011111(0)0  address  7c" in output
+    assert "has 3 bits of the next octet" in output
+
+
+def test_colours_mark_flags_and_stuffed_bits() -> None:
+    environment = {"FORCE_COLOR": "1", "COLUMNS": "120", "TERM": "xterm-256color"}
+    output = runner.invoke(app, ["frame", "decode", "hdlc", "--bits", EXAMPLE], env=environment).stdout
+    assert "\x1b[1;37;44m01111110\x1b[0m" in output
+    assert "\x1b[1;37;41m0\x1b[0m" in output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("hdlc", "--bits", SABM), ("hdlc", "--hex", "033f5bec"), ("hdlc", "--hex", "7e 03 3f 5b ec 7e"), ("hdlc", "-")],
+)
+def test_the_same_frame_is_read_from_any_form(arguments: tuple[str, ...]) -> None:
+    found = told("decode", *arguments, data=SABM.encode())["frames"]
+    assert [(each["octets"], each["fcs"], each["complete"]) for each in found] == [("033f5bec", "fcs16", True)]
+
+
+def test_each_field_is_told_with_its_places_in_the_frame_and_on_the_line() -> None:
+    [found] = told("decode", "hdlc", "--bits", SABM)["frames"]
+    assert names(found) == ["address", "control", "FCS"]
+    control = found["fields"][1]
+    assert (control["meaning"], control["offset"], control["width"]) == ("U: SABM", 8, 8)
+    poll = control["fields"][1]
+    assert (poll["name"], poll["value"], poll["offset"], poll["line"]) == ("poll/final", 1, 11, [[20, 20]])
+    assert control["fields"][0]["line"] == [[22, 24]]
+
+
+@pytest.mark.parametrize("form", ["bits", "hex", "binary"])
+def test_a_file_is_read_as_what_it_is(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "line"
+    contents = {
+        "bits": f"# a line\n{SABM}\n",
+        "hex": "7e03 3f,5b:ec\n7e # the end\n",
+        "binary": "\x7e\x03\x3f\x5b\xec\x7e",
+    }
+    path.write_bytes(contents[form].encode("latin-1"))
+    for more in ((), ("--form", form)):
+        [found] = told("decode", "hdlc", str(path), *more)["frames"]
+        assert found["octets"] == "033f5bec"
+
+
+def test_octets_may_be_of_a_line_of_bits_in_either_order() -> None:
+    for order, more in ((BitOrder.LSB_FIRST, ()), (BitOrder.MSB_FIRST, ("--msb",))):
+        data = pack(FLAG + frame_bits(b"\x03\x3f", order=order), order)
+        [found] = told("decode", "hdlc", "-", "--framing", "bit", "--form", "binary", *more, data=data)["frames"]
+        assert found["octets"] == "033f5bec"
+
+
+def test_a_blank_line_is_between_two_bare_frames() -> None:
+    text = f"{PPP['echo'].hex(' ', 4)}\n\n{PPP['ipcp'].hex()}\n"
+    found = told("decode", "ppp", "-", data=text.encode())["frames"]
+    assert [each["octets"] for each in found] == [PPP["echo"].hex(), PPP["ipcp"].hex()]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "link_type", "samples"),
+    [
+        ("ethernet", 1, [*ETHERNET.values()]),
+        ("ppp", 9, [*PPP.values()]),
+        ("ppp", 50, [*PPP.values()]),
+        ("hdlc", 50, [*PPP.values()]),
+        ("cisco-hdlc", 104, [bytes.fromhex("8f008035 00000002 00000005 00000004 ffff 00000000")]),
+        ("ip", 101, [ETHERNET["tcp"][14:]]),
+    ],
+)
+def test_captures_are_read_frame_by_frame(tmp_path: Path, protocol: str, link_type: int, samples: list[bytes]) -> None:
+    path = capture_file(tmp_path / "some.pcap", link_type, samples)
+    found = told("decode", protocol, path)["frames"]
+    assert [each["octets"] for each in found] == [sample.hex() for sample in samples]
+    assert len(shown("decode", protocol, path, "--brief").splitlines()) == len(samples)
+    assert len(told("decode", protocol, path, "--count", "1")["frames"]) == 1
+
+
+def test_a_brief_line_says_who_talks_to_whom(tmp_path: Path) -> None:
+    path = capture_file(tmp_path / "some.pcap", 1, [ETHERNET["tcp"], ETHERNET["tagged"], ETHERNET["arp"]])
+    lines = shown("decode", "ethernet", path, "--brief").splitlines()
+    assert "IPv4 192.0.2.1 to 198.51.100.2  TCP 40000 to 443 SYN ACK" in lines[0]
+    assert "802.1Q tag VLAN 10" in lines[1]
+    assert "ARP request" in lines[2]
+
+
+def test_what_a_capture_cut_off_is_not_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "short.pcap"
+    with path.open("wb") as file:
+        pcap.write(file, 1, [Captured(ETHERNET["tcp"][:40], 54, 1)])
+    shown("decode", "ethernet", str(path))
+
+
+def test_an_fcs_that_the_capture_tells_of_is_checked(tmp_path: Path) -> None:
+    path = capture_file(tmp_path / "fcs.pcap", 1, [ETHERNET["padded"] + bytes(4)], fcs_octets=4)
+    assert "expected" in told("decode", "ethernet", path, code=1)["frames"][0]["troubles"][0]["text"]
+
+
+def test_what_is_wrong_is_named_at_its_offset_and_the_exit_code_tells() -> None:
+    output = shown("decode", "ppp", "--hex", ASYNC.replace("3f7d35", "3f7d36"), code=1)
+    assert "octet 8, octet 13 of the line: FCS: 0x153f expected" in output
+    output = shown("decode", "hdlc", "--bits", "01111110" + "01100" + "1" * 8 + "0", code=1)
+    assert "the sender gave it up; it has 0 octets and 5 bits" in output
+    [trouble] = told("decode", "ppp", "--hex", "ff03c021010100", code=1)["frames"][0]["troubles"]
+    assert trouble == {"offset": 48, "text": "length: 2 octets expected at offset 6, 1 left"}
+
+
+def test_nothing_behind_a_flag_is_no_frame() -> None:
+    assert "no frame" in shown("decode", "hdlc", "--bits", "0111111001111110")
+    assert told("decode", "hdlc", "--bits", "0111111001111110")["frames"] == []
+
+
+def test_what_is_long_is_shortened_unless_all_is_wanted() -> None:
+    line = "7e" + "00" * 1000 + "7e"
+    assert len(shown("decode", "hdlc", "--hex", line, "--fcs", "none")) < 3000
+    assert len(shown("decode", "hdlc", "--hex", line, "--fcs", "none", "--all")) > 3000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("hdlc",), "one of FILE, --bits BITS and --hex HEX is needed"),
+        (("hdlc", "--bits", "01", "--hex", "7e"), "one of FILE"),
+        (("hdlc", "--bits", "0102"), "--bits: '2' at offset 3 is no bit"),
+        (("hdlc", "--hex", "7e7g"), "--hex: 'g' at offset 3 is no hex digit"),
+        (("hdlc", "--hex", "7e 7"), "--hex: the octet at offset 3 has one hex digit"),
+        (("hdlc", "--hex", ""), "--hex: there is not one octet in it"),
+        (("hdlc", "--bits", " "), "--bits: there is not one bit in it"),
+        (("hdlc", "--bits", "0101", "--framing", "none"), "--bits: 4 bits are no whole number of octets"),
+        (("ethernet", "--hex", "00", "--framing", "async"), "--framing async: nobody sends ethernet so"),
+        (("ip", "--hex", "00", "--framing", "bit"), "--framing bit: nobody sends ip so"),
+        (("ppp", "--hex", "7e", "--accm", "100000000"), "--accm: '100000000' is no number"),
+        (("hdlc", "/nowhere"), "/nowhere: cannot be read: No such file or directory"),
+        (("hdlc", "/tmp"), "/tmp: cannot be read: Is a directory"),
+        (("hdlc", "-"), "standard input: it is empty"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_place(arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused("decode", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (b"0101 # fine\n01x1", "'x' at offset 14 is no hex digit"),
+        (b"7e 0", "the octet at offset 3 has one hex digit"),
+        (pcap.Form().header(1) + b"abc", "16 octets expected at offset 24, 3 left"),
+        (pcap.Form().header(9), ""),
+        (pcap.Form().header(9) + pcap.Form().record(Captured(b"abc", 3, 9)), "vipd frame decode ppp"),
+        (
+            pcap.Form().header(147) + pcap.Form().record(Captured(b"abc", 3, 9)),
+            "147, not ethernet, which vipd",
+        ),
+        (b"\0" * 600_000, "head -c 524288"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_with_the_place(tmp_path: Path, contents: bytes, message: str) -> None:
+    path = tmp_path / "wrong"
+    path.write_bytes(contents)
+    if message:
+        said = refused("decode", "ethernet", str(path))
+        assert said.startswith(f"{path}: ")
+        assert message in said
+    else:
+        assert "no frame" in shown("decode", "ethernet", str(path))
+
+
+def test_frames_before_the_damage_of_a_capture_are_shown(tmp_path: Path) -> None:
+    path = capture_file(tmp_path / "cut.pcap", 1, [ETHERNET["tcp"], ETHERNET["udp"]])
+    Path(path).write_bytes(Path(path).read_bytes()[:-3])
+    result = frame("decode", "ethernet", path, "--brief")
+    assert isinstance(result.exception, ConfigError)
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_the_program_says_it_in_one_line_and_exits_with_2() -> None:
+    command = [sys.executable, "-m", "vipd.cli.main", "frame", "decode", "hdlc", "--bits", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "--bits: '2' at offset 0 is no bit; 0 and 1 are, with spaces where you like\n"
+
+
+def test_help_imports_nothing_slow() -> None:
+    program = (
+        "import sys\n"
+        "sys.argv = ['vipd', 'frame', 'decode', '--help']\n"
+        "from vipd.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "slow = {'numpy', 'fastcrc', 'pyroute2', 'vipd.anatomy'} & sys.modules.keys()\n"
+        "sys.exit(f'imported: {slow}' if slow else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+BUILT = [
+    (("hdlc", "--address", "03", "--control", "sabm", "--poll"), "033f"),
+    (("hdlc", "--control", "I", "--ns", "2", "--nr", "5", "--text", "hi"), "ffa46869"),
+    (("hdlc", "--control", "RNR", "--nr", "100", "--modulo", "128"), "ff05c8"),
+    (("ppp", "--protocol", "lcp", "--code", "1", "--hex", "010405dc"), "ff03c02101010008010405dc"),
+    (("ppp", "--protocol", "8021", "--hex", "0101"), "ff0380210101"),
+    (("ppp", "--compress", "--hex", "4500"), "214500"),
+    (("cisco-hdlc", "--keepalive", "5,4"), "0f008035000000020000000500000004ffff00000000"),
+    (("cisco-hdlc", "--broadcast", "--type", "cdp", "--text", "x"), "8f00200078"),
+    (("ethernet", "--type", "88b5", "--text", "hello"), "ffffffffffff02000000000188b568656c6c6f" + "00" * 41),
+    (
+        ("ethernet", "--to", "02:00:00:00:00:02", "--vlan", "2", "--vlan", "10", "--priority", "5", "--hex", "6000"),
+        "02000000000202000000000188a8a0028100a00a86dd6000" + "00" * 36,
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "octets"), BUILT)
+def test_a_frame_is_built_from_its_fields(arguments: tuple[str, ...], octets: str) -> None:
+    assert shown("encode", *arguments, "--framing", "none").replace(" ", "").strip() == octets
+
+
+WAYS = [(), ("--framing", "bit", "--as", "hex"), ("--as", "capture"), ("--framing", "async")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "octets", "way"),
+    [(*built, way) for built in BUILT for way in (WAYS[:3] if built[0][0] == "ethernet" else WAYS)],
+)
+def test_what_is_built_is_read_again(
+    tmp_path: Path, arguments: tuple[str, ...], octets: str, way: tuple[str, ...]
+) -> None:
+    path = tmp_path / "built"
+    shown("encode", *arguments, *way, "-o", str(path))
+    framing = way[:2] if way[:1] == ("--framing",) else ()
+    modulo = ("--modulo", "128") if "--modulo" in arguments else ()
+    # What some of them carry is no whole packet, and that is told.
+    code = int("--hex" in arguments and "lcp" not in arguments)
+    [found] = told("decode", arguments[0], str(path), *framing, *modulo, code=code)["frames"]
+    assert found["octets"].startswith(octets)
+    assert (found["fcs"] == "none") == ("capture" in way)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("hdlc", "--address", "0x"), "--address: "),
+        (("hdlc", "--address", ""), "--address: an address has one octet or more"),
+        (("hdlc", "--control", "WHAT"), "--control: 'WHAT' is none of I, RR"),
+        (("hdlc", "--control", "RR", "--nr", "8"), "--control: the number 8 does not fit"),
+        (("hdlc", "--text", "a", "--hex", "00"), "one of FILE, --hex HEX and --text TEXT"),
+        (("ppp", "--text", "x"), "--protocol: it is needed"),
+        (("ppp", "--protocol", "whatever"), "--protocol: 'whatever' is no number"),
+        (("ppp", "--protocol", "0020"), "--protocol: 0x0020 is none"),
+        (("ppp", "--protocol", "lcp", "--code", "256"), "--code: 256 does not fit into an octet"),
+        (("cisco-hdlc", "--keepalive", "5"), "--keepalive: "),
+        (("cisco-hdlc", "--keepalive", "1,2", "--type", "cdp"), "--keepalive: a keep-alive has its type"),
+        (("ethernet", "--to", "zz", "--type", "arp"), "--to: 'zz' is no MAC address"),
+        (("ethernet", "--vlan", "4096", "--type", "arp"), "--vlan: 4096 is none"),
+        (("ethernet", "--priority", "8", "--type", "arp"), "--priority: 8 is none"),
+        (("ethernet", "--framing", "async", "--type", "arp"), "--framing async: nobody sends Ethernet so"),
+        (("ethernet", "--fcs", "16", "--type", "arp"), "--fcs: an Ethernet line has an FCS of 32 bits"),
+        (("hdlc", "--as", "capture", "--framing", "bit"), "--as capture: a capture holds frames alone"),
+        (("hdlc", "-o", "/nowhere/at/all"), "/nowhere/at/all: cannot be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused("encode", *arguments)
+
+
+def test_what_is_carried_may_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "packet"
+    path.write_bytes(ETHERNET["tcp"][14:])
+    assert shown("encode", "ppp", str(path), "--framing", "none").startswith("ff 03 00 21 45")
+    capture = capture_file(tmp_path / "some.pcap", 1, [ETHERNET["tcp"]])
+    assert "a capture holds frames" in refused("encode", "ppp", capture)
+
+
+def leaves(kind: str, *arguments: str) -> list[list[str]]:
+    return [each["heard_by"] for each in json.loads(shown("segment", kind, *arguments, "--json"))]
+
+
+def test_a_segment_tells_where_frames_leave_and_why() -> None:
+    assert leaves("hub", "a:b", "b:a", "--ports", "3") == [["b", "port 2"], ["a", "port 2"]]
+    assert leaves("p2p", "a:b", "b=00") == [["b"], ["a"]]
+    assert leaves("switch", "a:b", "b:a", "+299", "b:a", "+2", "a@3:b", "b:a") == [
+        ["b", "port 2", "port 3"],
+        ["a"],
+        ["a"],
+        ["b"],
+        ["a"],
+    ]
+    output = shown("segment", "switch", "a:b", "b:a", "a@3:b", "a:group")
+    for said in ("b was not heard of: to all; learns that a is at port 0", "a has moved to port 3", "as it is meant"):
+        assert said in output
+
+
+def test_vlans_of_a_switch_are_apart_and_a_trunk_hears_both() -> None:
+    vlans = ("--vlan", "a=10", "--vlan", "b=20", "--vlan", "c=10,20")
+    assert leaves("switch", *vlans, "a:all", "b:all", "d:all") == [["c"], ["c"], []]
+    assert "nobody else is in its VLAN" in shown("segment", "switch", *vlans, "d:all")
+
+
+@pytest.mark.parametrize("kind", ["hub", "switch"])
+def test_a_loop_is_a_storm_that_is_stopped(kind: str) -> None:
+    [told_of] = json.loads(shown("segment", kind, "--loop", "a:all", "--json"))
+    assert (told_of["storm"], told_of["frames"]) == (True, 10_000)
+    assert "storm: 10000 frames, then stopped" in shown("segment", kind, "--loop", "a:all")
+
+
+@pytest.mark.parametrize("kind", ["hub", "switch", "p2p"])
+def test_without_events_a_segment_tells_its_own_story(kind: str) -> None:
+    assert len(shown("segment", kind).splitlines()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("hub", "a"), "EVENT: 'a' is none"),
+        (("hub", "a=0"), "EVENT: 'a=0' is none"),
+        (("hub", "a:b", "--ports", "2", "c:a"), "no port left for c; --ports 3"),
+        (("hub", "a@9:b"), "there is no port 9; 0 to 3 are"),
+        (("hub", "a:b", "a@1:b"), "port 1 is b's"),
+        (("hub", "--vlan", "a=1"), "only a switch knows VLANs, no hub"),
+        (("switch", "--vlan", "a"), "'a': a=10 makes"),
+        (("switch", "--vlan", "a=4095"), "VLAN 4095: 1 to 4094 expected"),
+        (("p2p", "--ports", "3"), "a line has two ends"),
+        (("p2p", "--loop"), "a line has two ends"),
+    ],
+)
+def test_events_and_options_that_make_no_sense_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused("segment", *arguments)
+
+
+def test_a_capture_may_come_through_a_pipe() -> None:
+    file = BytesIO()
+    pcap.write(file, 9, [Captured(PPP["tcp"], len(PPP["tcp"]), 9)] * 5000)
+    assert len(shown("decode", "ppp", "-", "--brief", data=file.getvalue()).splitlines()) == 5000
