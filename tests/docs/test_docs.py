@@ -49,6 +49,14 @@ def test_named_commands_exist(document: Path) -> None:
     assert set(re.findall(r"^vipd ([a-z][a-z-]*)", code, re.MULTILINE)) - COMMANDS.keys() == set()
 
 
+def test_pictures_load_nothing_from_anywhere() -> None:
+    pictures = sorted((ROOT / "docs/pictures").glob("*.svg"))
+    assert len(pictures) >= 10
+    for path in pictures:
+        text = path.read_text().replace('xmlns="http://www.w3.org/2000/svg"', "", 1)
+        assert re.findall(r"://|url\(|@import|@font-face|href|<image|<script", text) == [], path.name
+
+
 @pytest.mark.parametrize("name", CONCERNED)
 def test_every_known_failure_mode_has_its_answer(name: str) -> None:
     [row] = re.findall(rf"^\| {name} \|.*$", FAILURE_MODES, re.MULTILINE)

@@ -8,7 +8,7 @@ from typing import Final
 
 from vipd.wire.ethernet import mac_text
 
-_MANY: Final = 16
+_MANY: Final = 8
 "Octets of data that are written out."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +20,7 @@ from vipd.wire.stretches import Part
 
 WIDTH: Final = 100
 "Of a line's rows, where nobody's terminal is narrower."
-_MOST_BITS: Final = 32
+_MOST_BITS: Final = 24
 _MOST_OCTETS: Final = 8
 _OCTETS_IN_ROW: Final = 16
 _MOST_ROWS: Final = 6
@@ -116,7 +116,8 @@ def _octet_rows(specimen: Specimen, width: int, everything: bool) -> Iterator[Te
 def _table(specimen: Specimen, line: Line | None, coloured: bool) -> Table:
     table = grid()
     for heading in ("at", "bits" if line is not None and not line.of_octets else "octets", "field", "value", "meaning"):
-        table.add_column(heading, no_wrap=heading != "meaning", justify="right" if heading == "at" else "left")
+        justify: Literal["left", "right"] = "right" if heading == "at" else "left"
+        table.add_column(heading, no_wrap=heading not in ("value", "meaning"), overflow="fold", justify=justify)
     stretches = line.stretches if line is not None else ()
     stuffed = frozenset(each.start for each in stretches if each.part is Part.STUFFED)
     for depth, field in walk(specimen.fields):
