@@ -22,6 +22,15 @@ class Supply:
     def one_of(self, choices: Sequence[T]) -> T:
         return choices[self.number(len(choices) - 1)]
 
+    def take(self, size: int) -> bytes:
+        """So many octets, or what is left."""
+        piece, self._data = self._data[:size], self._data[size:]
+        return piece
+
+    @property
+    def empty(self) -> bool:
+        return not self._data
+
     def pieces(self) -> list[bytes]:
         """All that is left, cut in places that the next octet tells: all alike, or of growing size."""
         step, growth = self.number(15) + 1, self.number(7)

@@ -76,13 +76,25 @@ class End:
 
 
 class Line:
-    def __init__(self, one: LinkMachine, other: LinkMachine, fates: tuple[Fate, Fate] = (perfect, perfect)) -> None:
+    def __init__(
+        self,
+        one: LinkMachine,
+        other: LinkMachine,
+        fates: tuple[Fate, Fate] = (perfect, perfect),
+        *,
+        again: tuple[float, float] | None = None,
+    ) -> None:
+        """`again`: after how many seconds an end that hung up starts anew, as a driver would have it.
+
+        Not the same for both: ends in step with each other could for ever start when the other gives up.
+        """
         self.now = 0.0
+        self._again = again
         self.one, self.other = self.ends = End(one, "one"), End(other, "other")
         self.fates = list(fates)
         "For what `one` sends, and what `other` sends."
-        self._under_way: list[tuple[float, int, int, bytes]] = []
-        "When, a tie-breaker, at which end, what."
+        self._under_way: list[tuple[float, int, int, bytes | None]] = []
+        "When, a tie-breaker, at which end, what; None for its new start."
         self._order = count()
 
     def start(self) -> None:
@@ -97,7 +109,7 @@ class Line:
             match effect:
                 case Send():
                     for delay, frame in self.fates[place](effect.frame):
-                        heapq.heappush(self._under_way, (self.now + delay, next(self._order), 1 - place, frame))
+                        self._later(delay, 1 - place, frame)
                 case Deliver():
                     end.packets.append(effect.packet)
                 case Up():
@@ -109,8 +121,25 @@ class Line:
                     assert end.hangup is None, "hung up twice"
                     assert not end.up, "hung up with a family up"
                     end.hangup = effect
+                    if self._again is not None:
+                        self._later(self._again[place], place, None)
                 case _:
                     pass
+
+    def _later(self, delay: float, place: int, frame: bytes | None) -> None:
+        heapq.heappush(self._under_way, (self.now + delay, next(self._order), place, frame))
+
+    def stop(self, place: int) -> None:
+        """Unless that end is down already."""
+        if self.ends[place].hangup is None:
+            self.carry_out(place, self.ends[place].machine.stop(self.now))
+
+    def replug(self) -> None:
+        """The line breaks and comes back, at both ends at once."""
+        for place, end in enumerate(self.ends):
+            self.carry_out(place, end.machine.lost(self.now))
+            end.hangup = None
+            self.carry_out(place, end.machine.start(self.now))
 
     def step(self, until: float = inf) -> bool:
         """The next frame or deadline; False if there is none before `until`."""
@@ -120,7 +149,12 @@ class Line:
             return False
         if arrival <= deadline:
             self.now, _, place, frame = heapq.heappop(self._under_way)
-            self.carry_out(place, self.ends[place].machine.receive(frame, self.now))
+            end = self.ends[place]
+            if frame is None:
+                end.hangup = None
+            self.carry_out(
+                place, end.machine.start(self.now) if frame is None else end.machine.receive(frame, self.now)
+            )
             return True
         assert deadline >= self.now, "a deadline that has passed was not acted upon"
         self.now = deadline

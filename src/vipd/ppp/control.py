@@ -44,6 +44,8 @@ class ControlProtocol:
     def __init__(self, policy: Policy, timing: Timing, random: Random, drops: Drops, *, passive: bool = False) -> None:
         self.reason = ""
         "Why the layer ends or ended, for people."
+        self.ended_by_peer = False
+        "It said so, or does not know what we speak."
         self.largest = DEFAULT_MRU
         "The largest packet that the peer takes."
         self._negotiation = Negotiation(policy, timing)
@@ -91,6 +93,7 @@ class ControlProtocol:
                 return self._answered(packet, now)
             case Code.TERMINATE_REQUEST:
                 if self.state is State.OPENED:
+                    self.ended_by_peer = True
                     self.reason = self.reason or _ended(packet.data)
                 return self.fire(Event.TERMINATE_REQUEST, now, packet)
             case Code.TERMINATE_ACK:
@@ -108,6 +111,7 @@ class ControlProtocol:
     def rejected(self, what: str, now: float, *, fatal: bool) -> list[Output]:
         """The peer knows no such code or protocol; `fatal` if we cannot do without (RFC 1661 4.3, RXJ)."""
         if fatal:
+            self.ended_by_peer = True
             self.reason = self.reason or f"the peer rejects {what}"
         return self.fire(Event.FATAL_REJECT if fatal else Event.BEARABLE_REJECT, now)
 
@@ -115,6 +119,8 @@ class ControlProtocol:
         decode_options(packet.data)  # for its WireError, before anything changes
         if self.state not in _ANSWERING:
             return self.fire(Event.GOOD_REQUEST, now, packet)
+        if self._negotiation.late(packet, now):
+            return self._drop(Drop.LATE_REQUEST)
         if self.state in (State.STOPPED, State.OPENED):
             self.reason = ""
             self._negotiation.renew()
@@ -137,7 +143,7 @@ class ControlProtocol:
     ) -> Output | None:
         match action:
             case Action.THIS_LAYER_UP:
-                self.reason = ""
+                self.reason, self.ended_by_peer = "", False
                 return Signal.UP
             case Action.THIS_LAYER_DOWN:
                 return Signal.DOWN

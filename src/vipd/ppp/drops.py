@@ -26,6 +26,8 @@ class Drop(StrEnum):
     "Answered with a Code-Reject (RFC 1661 5.6)."
     STALE_REPLY = "stale_reply"
     "An answer to no request that is under way (RFC 1661 4.3, 5.2)."
+    LATE_REQUEST = "late_request"
+    "A Configure-Request that the peer has already replaced by another."
     UNEXPECTED = "unexpected"
     "A packet that means nothing in this state."
     OWN_MAGIC = "own_magic"

@@ -65,8 +65,9 @@ class Ipv6cpPolicy:
         self._wish = random_identifier(self._random) if taken else option.data
 
     def reject(self, option: Option) -> None:
+        """Without an identifier there is no IPv6; the Reject may be but one Nak too many (RFC 1661 4.6)."""
         if option.kind == Ipv6cp.IDENTIFIER:
-            self.hopeless = "the peer lets us have no IPv6 interface identifier"
+            self._wish = random_identifier(self._random)
 
     def _other_than(self, identifier: bytes) -> bytes:
         other = random_identifier(self._random)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Container
-from typing import Protocol, TypeAlias
+from math import inf
+from typing import Final, Protocol, TypeAlias
 
 from vipd.ppp.settings import Timing
 from vipd.wire.ppp import Code, Option, Packet, decode_options, encode_options
 
 Random: TypeAlias = Callable[[int], bytes]
 "So many unpredictable octets."
+
+
+REMEMBERED: Final = 8
+"Configure-Requests of the peer."
 
 
 class Policy(Protocol):
@@ -50,6 +56,12 @@ class Negotiation:
     def __init__(self, policy: Policy, timing: Timing) -> None:
         self._policy = policy
         self._max_failure = timing.max_failure
+        self._memory = timing.restart
+        self._latest: Packet | None = None
+        "The Configure-Request of the peer that came last, if one came before."
+        self._replaced: deque[Packet] = deque(maxlen=REMEMBERED)
+        "Those that it took the place of."
+        self._replaced_at = -inf
         self._request: Packet | None = None
         "The Configure-Request that waits for its answer."
         self._naks_sent = 0
@@ -74,6 +86,23 @@ class Negotiation:
         if self._request is None or self._request.data != data:
             self._request = Packet(Code.CONFIGURE_REQUEST, next_identifier(), data)
         return self._request
+
+    def late(self, request: Packet, now: float) -> bool:
+        """Whether it is a copy of one that the peer has replaced by another just now.
+
+        To acknowledge that would leave the ends with different ideas of what was agreed: the
+        peer drops the Ack, as the answer to no request of its own. RFC 1661 knows no line that
+        puts frames out of order; one that runs over a network may be one.
+        """
+        if request == self._latest:
+            return False
+        if request in self._replaced and now < self._replaced_at + self._memory:
+            return True
+        if self._latest:
+            self._replaced.append(self._latest)
+            self._replaced_at = now
+        self._latest = request
+        return False
 
     def answer(self, request: Packet) -> Packet:
         """Reject, else Nak, else Ack. After Max-Failure Naks, what would be one becomes a Reject."""

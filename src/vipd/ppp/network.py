@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Final, TypeAlias
 
@@ -19,22 +20,46 @@ from vipd.ppp.settings import Settings
 from vipd.wire.ppp import Packet, Protocol
 
 Item: TypeAlias = Outgoing | Up | Down
+_CONTROLS: Final = {4: Protocol.IPCP, 6: Protocol.IPV6CP}
+"By IP's version."
+_FIRST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 600.0
+"Seconds until a family that the peer did not agree on is tried again, while the other one is up."
 _CONTROL: Final = 0x8000
 "The bit by which a network protocol's control protocol differs from it (RFC 1661 section 2)."
 _OVER: Final = (State.INITIAL, State.STARTING, State.CLOSED, State.STOPPED)
 
 
-@dataclass(slots=True)
 class Layer:
     """One family while the network phase lasts."""
 
-    number: int
-    "Its control protocol's."
-    version: int
-    policy: IpcpPolicy | Ipv6cpPolicy
-    control: ControlProtocol
-    mtu: int
-    up: bool = False
+    def __init__(self, version: int, policy: IpcpPolicy | Ipv6cpPolicy, mtu: int, make: Callable[[], ControlProtocol]):
+        self.number = _CONTROLS[version]
+        self.version = version
+        self.policy = policy
+        self.control = make()
+        self.up = False
+        self._mtu = mtu
+        self._make = make
+        self._retry_at = inf
+        self._pause = _FIRST_PAUSE
+
+    @property
+    def deadline(self) -> float:
+        return min(self.control.deadline, self._retry_at)
+
+    def begin(self, now: float) -> list[Item]:
+        self.policy.renew()
+        self.control = self._make()
+        self.control.largest = self._mtu
+        self._retry_at = inf
+        return self.take(self.control.fire(Event.OPEN, now) + self.control.fire(Event.UP, now), now)
+
+    def tick(self, now: float) -> list[Item]:
+        if now < self._retry_at:
+            return self.take(self.control.tick(now), now)
+        self._retry_at = inf
+        return self.begin(now) if self.control.state in (State.CLOSED, State.STOPPED) else []
 
     def take(self, outputs: list[ControlOutput], now: float) -> list[Item]:
         items: list[Item] = []
@@ -49,15 +74,24 @@ class Layer:
                     items.append(Down(self.version, self.control.reason or "the peer negotiates anew"))
                 case _:
                     pass
+        if self.control.state in (State.CLOSED, State.STOPPED) and not self.control.ended_by_peer:
+            self._try_again_later(now)
         return items
+
+    def _try_again_later(self, now: float) -> None:
+        """The peer may have got what we did not, and think that the family is up; or be set right one day."""
+        if self._retry_at == inf:
+            self._retry_at = now + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def _come_up(self, now: float) -> list[Item]:
         addresses = self.policy.addresses
         if addresses is None:
             return self.take(self.control.close("an end is without an address of its own", now), now)
         self.up = True
+        self._pause = _FIRST_PAUSE
         local, remote = addresses
-        return [Up(local, remote, self.mtu)]
+        return [Up(local, remote, self._mtu)]
 
 
 class Network:
@@ -65,17 +99,18 @@ class Network:
         self._settings = settings
         self._random = random
         self._drops = drops
-        self._policies: list[tuple[int, int, IpcpPolicy | Ipv6cpPolicy]] = []
+        self._policies: dict[int, IpcpPolicy | Ipv6cpPolicy] = {}
+        "By IP's version."
         if settings.ipv4:
-            self._policies.append((Protocol.IPCP, 4, IpcpPolicy(settings.ipv4)))
+            self._policies[4] = IpcpPolicy(settings.ipv4)
         if settings.ipv6:
-            self._policies.append((Protocol.IPV6CP, 6, Ipv6cpPolicy(settings.ipv6, random)))
+            self._policies[6] = Ipv6cpPolicy(settings.ipv6, random)
         self._layers: dict[int, Layer] = {}
         "By control protocol; empty outside the network phase."
 
     @property
     def deadline(self) -> float:
-        return min((layer.control.deadline for layer in self._layers.values()), default=inf)
+        return min((layer.deadline for layer in self._layers.values()), default=inf)
 
     @property
     def reason(self) -> str:
@@ -105,12 +140,11 @@ class Network:
 
     def start(self, mtu: int, now: float) -> list[Item]:
         items: list[Item] = []
-        for number, version, policy in self._policies:
-            policy.renew()
-            control = ControlProtocol(policy, self._settings.timing, self._random, self._drops)
-            control.largest = mtu
-            layer = self._layers[number] = Layer(number, version, policy, control, mtu)
-            items += layer.take(control.fire(Event.OPEN, now) + control.fire(Event.UP, now), now)
+        for version, policy in self._policies.items():
+            make = partial(ControlProtocol, policy, self._settings.timing, self._random, self._drops)
+            layer = Layer(version, policy, mtu, make)
+            self._layers[layer.number] = layer
+            items += layer.begin(now)
         return items
 
     def stop(self, reason: str) -> list[Item]:
@@ -137,5 +171,5 @@ class Network:
     def tick(self, now: float) -> list[Item]:
         items: list[Item] = []
         for layer in self._layers.values():
-            items += layer.take(layer.control.tick(now), now)
+            items += layer.tick(now)
         return items
