@@ -17,7 +17,8 @@ import pytest
 from tests.support.lan import eventually
 from vipd.api.client import Client, NotRunningError
 from vipd.api.schema import Drained, Reloaded, Status, Usage
-from vipd.api.server import Server, listen
+from vipd.api.server import application
+from vipd.api.serving import Server, listen
 from vipd.dataplane.port import Matching
 from vipd.errors import ConfigError, DataplaneError, DirectorError, EnvironmentProblem, Problem
 from vipd.model.director import Transport
@@ -90,7 +91,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
 @pytest.fixture
 def daemon(instance: Instance) -> Iterator[Fake]:
     control = Fake()
-    server = Server(control)
+    server = Server(application(control))
     listener = listen(instance.socket)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()

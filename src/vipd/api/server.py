@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Protocol, TypeAlias
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
-import uvicorn
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from vipd.api.schema import CONNECTION, Drained, DrainRequest, Failure, Reloaded, Status, matching
+from vipd.api.schema import CONNECTION, Drained, DrainRequest, Reloaded, Status, matching
+from vipd.api.serving import as_json, guarded
 from vipd.dataplane.port import Matching
-from vipd.errors import ConfigError, DirectorError, EnvironmentProblem, Problem
+from vipd.errors import ConfigError, Problem
 from vipd.model.state import Connection
-
-Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class Control(Protocol):
@@ -41,21 +35,21 @@ class Control(Protocol):
 
 def application(control: Control) -> Starlette:
     async def status(_: Request) -> Response:
-        return _json(await control.status())
+        return as_json(await control.status())
 
     async def connections(request: Request) -> Response:
         found = control.connections(matching(request.query_params), _number(request.query_params.get("limit", "0")))
         return StreamingResponse(_lines(found), media_type="application/x-ndjson")
 
     async def reload(_: Request) -> Response:
-        return _json(await control.reload())
+        return as_json(await control.reload())
 
     async def drain(request: Request) -> Response:
         try:
             asked = DrainRequest.model_validate_json(await request.body())
         except ValidationError as error:
             raise ConfigError([Problem("", f"not a request to drain: {error.errors()[0]['msg']}")]) from None
-        return _json(await control.drain(asked.service, asked.server, request.url.path == "/drain"))
+        return as_json(await control.drain(asked.service, asked.server, request.url.path == "/drain"))
 
     async def stop(_: Request) -> Response:
         await control.stop()
@@ -63,64 +57,14 @@ def application(control: Control) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/status", _guarded(status)),
-            Route("/connections", _guarded(connections)),
-            Route("/reload", _guarded(reload), methods=["POST"]),
-            Route("/drain", _guarded(drain), methods=["POST"]),
-            Route("/undrain", _guarded(drain), methods=["POST"]),
-            Route("/stop", _guarded(stop), methods=["POST"]),
+            Route("/status", guarded(status)),
+            Route("/connections", guarded(connections)),
+            Route("/reload", guarded(reload), methods=["POST"]),
+            Route("/drain", guarded(drain), methods=["POST"]),
+            Route("/undrain", guarded(drain), methods=["POST"]),
+            Route("/stop", guarded(stop), methods=["POST"]),
         ]
     )
-
-
-class Server(uvicorn.Server):
-    """Signals are the daemon's business."""
-
-    def __init__(self, control: Control) -> None:
-        config = uvicorn.Config(application(control), log_config=None, access_log=False, lifespan="off", ws="none")
-        super().__init__(config)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def listen(path: Path) -> socket.socket:
-    """Where the instance's lock is held, a socket that is there is a dead one's."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise EnvironmentProblem(f"{path}: not a socket; remove it")
-        path.unlink()
-    except FileNotFoundError:
-        pass
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        # Its directory is 0700, so nobody can connect before the mode is right.
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise EnvironmentProblem(f"{path}: cannot listen there: {error.strerror}") from None
-    return listener
-
-
-def _guarded(answer: Answer) -> Answer:
-    async def guarded(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except ConfigError as error:
-            return _json(Failure(kind="config", message=str(error), problems=list(error.problems)), 422)
-        except EnvironmentProblem as error:
-            return _json(Failure(kind="environment", message=str(error)), 422)
-        except DirectorError as error:
-            return _json(Failure(kind="failure", message=str(error)), 500)
-
-    return guarded
-
-
-def _json(body: BaseModel, status: int = 200) -> Response:
-    return Response(body.model_dump_json(), status, media_type="application/json")
 
 
 async def _lines(batches: AsyncIterator[Sequence[Connection]]) -> AsyncIterator[bytes]:

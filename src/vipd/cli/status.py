@@ -48,16 +48,16 @@ def status(
     if not watch:
         screen.print(view(status_of(instance)))
         return
-    with suppress(KeyboardInterrupt):
-        _watch(screen, lambda: view(status_of(instance)))
+    watched(screen, lambda: view(status_of(instance)))
 
 
-def _watch(screen: Console, view: Callable[[], RenderableType]) -> None:
+def watched(screen: Console, view: Callable[[], RenderableType]) -> None:
+    """Until Ctrl-C."""
     import time
 
     from rich.live import Live
 
-    with Live(view(), console=screen, auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt), Live(view(), console=screen, auto_refresh=False) as live:
         while True:
             time.sleep(_INTERVAL)
             live.update(view(), refresh=True)

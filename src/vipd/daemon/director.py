@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from vipd.api.schema import Drained, InterfaceStatus, Reloaded, Status, Usage, VipStatus
-from vipd.api.server import Server, listen
+from vipd.api.server import application
+from vipd.api.serving import Server, listen
 from vipd.config import Reloading
 from vipd.daemon import report
 from vipd.daemon.drains import drained_servers, matching_servers
@@ -59,7 +60,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        server = Server(self)
+        server = Server(application(self))
         listener = listen(self._instance.socket)
         with Watcher() as watcher:
             async with asyncio.TaskGroup() as tasks:
