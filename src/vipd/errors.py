@@ -54,3 +54,7 @@ class DataplaneError(DirectorError):
 
 class EnvironmentProblem(DirectorError):
     """This machine lacks something that vipd needs: a capability, a kernel version, a device."""
+
+
+class LineError(DirectorError):
+    """A line that cannot be opened, or that ended; it may be tried anew."""

@@ -8,8 +8,14 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from vipd.errors import EnvironmentProblem
+
+_BUSY: Final = (
+    "vipd runs already for this instance (process {owner}, lock {path}); "
+    "'vipd reload' changes it, another '--instance NAME' runs beside it"
+)
 
 
 def private_directory(path: Path) -> None:
@@ -35,7 +41,7 @@ def _directory(path: Path, mode: int) -> None:
         raise EnvironmentProblem(f"{path}: others may write there; chmod go-w {path}")
 
 
-def open_private(path: Path, flags: int) -> int:
+def open_private(path: Path, flags: int, remedy: str = "remove it") -> int:
     """A file descriptor of a plain file of ours, 0600; raises `OSError` or `EnvironmentProblem`."""
     try:
         # O_NONBLOCK: a planted FIFO must not hang us; plain files do not mind.
@@ -47,12 +53,12 @@ def open_private(path: Path, flags: int) -> int:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         os.close(handle)
-        raise EnvironmentProblem(f"{path}: not a plain file of uid {os.geteuid()} with mode 0600; remove it")
+        raise EnvironmentProblem(f"{path}: not a plain file of uid {os.geteuid()} with mode 0600; {remedy}")
     return handle
 
 
-def read_private(path: Path, limit: int) -> bytes:
-    with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+def read_private(path: Path, limit: int, remedy: str = "remove it") -> bytes:
+    with os.fdopen(open_private(path, os.O_RDONLY, remedy), "rb") as file:
         return file.read(limit)
 
 
@@ -74,12 +80,13 @@ def write_private(path: Path, data: bytes) -> None:
 class Lock:
     """Held as long as the process lives; the kernel drops it whatever ends the process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy: str = _BUSY) -> None:
+        """`busy`: what a refusal says, of `{owner}` and `{path}`."""
         self._path = path
-        self._handle = _locked(path)
+        self._handle = _locked(path, busy)
         while not _is(path, self._handle):  # removed by its last holder while we waited at the door
             self.release()
-            self._handle = _locked(path)
+            self._handle = _locked(path, busy)
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
 
@@ -94,17 +101,14 @@ class Lock:
         self.release()
 
 
-def _locked(path: Path) -> int:
+def _locked(path: Path, busy: str) -> int:
     handle = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(handle, 20, 0).decode(errors="replace").strip()
         os.close(handle)
-        raise EnvironmentProblem(
-            f"vipd runs already for this instance (process {owner or 'unknown'}, lock {path}); "
-            "'vipd reload' changes it, another '--instance NAME' runs beside it"
-        ) from None
+        raise EnvironmentProblem(busy.format(owner=owner or "unknown", path=path)) from None
     return handle
 
 

@@ -48,12 +48,12 @@ def require(what: str, names: tuple[str, ...]) -> None:
         raise EnvironmentProblem(f"{what} needs {' '.join(missing)}, which {who} does not have here; run it as root")
 
 
-def drop() -> None:
-    """Keep what forwarding, re-attaching and claiming need, for good, in this thread and those it starts."""
+def drop(names: tuple[str, ...] = _KEPT) -> None:
+    """Keep these, for good, in this thread and those it starts; by default what a director needs to go on."""
     if others := len(list(Path("/proc/self/task").iterdir())) - 1:
         log.warning("threads that were started too early and keep their capabilities: %d", others)
     libc = ctypes.CDLL(None, use_errno=True)
-    kept = sum(1 << _BITS[name] for name in _KEPT)
+    kept = sum(1 << _BITS[name] for name in names)
     if effective() >> _SETPCAP & 1:
         last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
         for bit in range(last + 1):
