@@ -31,7 +31,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "api": {"errors", "model", "dataplane.port"},
     "daemon": {"errors", "model", "config", "control", "dataplane", "dataplane.port", "drivers", "api"},
     "lab": {"errors", "model", "dataplane"},
-    "cli": {"errors", "model", "wire", "segment", "anatomy", "config", "api", "daemon", "realserver", "lab"},
+    "link": {"errors", "model", "wire", "ppp", "slarp", "drivers", "api"},
+    "cli": {"errors", "model", "wire", "segment", "anatomy", "config", "api", "daemon", "realserver", "link", "lab"},
 }
 
 PURE: Final = {"errors", "model", "wire", "ppp", "slarp", "segment", "anatomy", "dataplane.port", "control", "config"}

@@ -20,11 +20,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
+from vipd.api import link as link_api
 from vipd.api import schema as api
 from vipd.api.server import application
 from vipd.cli.app import app
 from vipd.config import schema
-from vipd.model import director, outcome, state
+from vipd.model import director, link, outcome, state
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 HEAD: Final = "<!-- Made by tools/gen_docs.py from {source}; do not edit. -->\n\n"
@@ -109,7 +110,22 @@ ANSWERS: Final = (
     api.Status, api.ServiceStatus, api.ServerStatus, api.Rates, api.VipStatus, api.InterfaceStatus, api.Usage,
     state.Connection, api.Reloaded, api.DrainRequest, api.Drained, api.Failure,
 )  # fmt: skip
-ENUMS: Final = (director.Method, director.Scheduler, director.Transport, state.Egress)
+LINK_ANSWERS: Final = (link_api.LinkStatus, link_api.FamilyStatus)
+LINK_HEAD: Final = """
+# Links
+
+A link (`vipd link up --peer NAME`) listens at `/run/vipd-link/NAME/api.sock`, as private as the other.
+`GET /status` answers a `LinkStatus`; `POST /stop` ends the link, with a word to its peer.
+"""
+ENUMS: Final = (
+    director.Method,
+    director.Scheduler,
+    director.Transport,
+    state.Egress,
+    link.Phase,
+    link.Framing,
+    link.Encapsulation,
+)
 
 
 def duration(seconds: float) -> str:
@@ -215,11 +231,15 @@ def field_row(name: str, annotation: str, text: str) -> str:
 
 def api_page() -> str:
     parts = [HEAD.format(source="src/vipd/api/"), API_HEAD, requests(), API_REFUSALS]
-    for kind in ANSWERS:
-        rows = "".join(field_row(*field) for field in fields_of(kind))
-        about = f"{kind.__doc__}\n\n" if kind.__doc__ else ""
-        parts.append(f"\n## {kind.__name__}\n\n{about}| field | type | meaning |\n|---|---|---|\n{rows}")
+    parts += map(answer, ANSWERS)
+    parts += [LINK_HEAD, *map(answer, LINK_ANSWERS)]
     return "".join(parts)
+
+
+def answer(kind: type[Any]) -> str:
+    rows = "".join(field_row(*field) for field in fields_of(kind))
+    about = f"{kind.__doc__}\n\n" if kind.__doc__ else ""
+    return f"\n## {kind.__name__}\n\n{about}| field | type | meaning |\n|---|---|---|\n{rows}"
 
 
 def main() -> int:

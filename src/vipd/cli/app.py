@@ -13,7 +13,7 @@ from vipd.model.instance import DEFAULT, Instance
 
 _DIRECTOR: Final = "Director"
 _REAL_SERVER: Final = "Real server"
-_LINES: Final = "Frames"
+_LINES: Final = "Links and frames"
 _LAB: Final = "Try it out"
 
 
@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "undrain": _Entry("drain", "undrain", _DIRECTOR, "Send a drained server new connections again."),
     "down": _Entry("down", "down", _DIRECTOR, "Stop forwarding and remove everything that vipd made."),
     "real-server": _Entry("real_server", "app", _REAL_SERVER, "Make this machine take traffic for a VIP."),
+    "link": _Entry("link", "app", _LINES, "Point-to-point links: PPP or Cisco HDLC over a line."),
     "frame": _Entry("frame", "app", _LINES, "Read, build and explain frames bit by bit; no root needed."),
     "lab": _Entry("lab", "app", _LAB, "Network namespaces with clients, directors and real servers."),
     "demo": _Entry("demo", "demo", _LAB, "Every method on real traffic, measured and drawn."),

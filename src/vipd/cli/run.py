@@ -30,17 +30,21 @@ def run(
     SIGHUP or 'vipd reload' applies the changed file. SIGTERM ends the daemon and leaves
     forwarding as it is; 'vipd down' ends forwarding.
     """
-    # A thread that numpy starts for itself would keep all of root's capabilities.
-    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    keep_numpy_alone()
     from vipd.config import load
     from vipd.daemon import run as run_daemon
 
-    _log_to_stderr(verbose)
+    log_to_stderr(verbose)
     loaded = load(config)
     run_daemon(instance_of(ctx), config, loaded, detach)
 
 
-def _log_to_stderr(verbose: bool) -> None:
+def keep_numpy_alone() -> None:
+    """A thread that numpy starts for itself would keep all of root's capabilities."""
+    os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+
+def log_to_stderr(verbose: bool) -> None:
     """The journal has the time already."""
     time = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(format=f"{time}%(levelname)s %(message)s", level=logging.DEBUG if verbose else logging.INFO)
