@@ -177,6 +177,24 @@ def test_a_rejected_code_ends_the_link_if_nothing_goes_without(code: int, ends: 
     assert line.one.hangup == (Hangup(f"the peer rejects code {code}") if ends else None)
 
 
+def test_a_peer_that_knows_no_echo_is_asked_for_none_and_not_taken_for_dead() -> None:
+    line = opened(replace(ONE, echo=Echo(interval=1.0, failures=1)))
+    frame = b"\xff\x03\xc0\x21" + Packet(Code.CODE_REJECT, 1, Packet(Code.ECHO_REQUEST, 1).encode()).encode()
+    line.carry_out(0, line.one.machine.receive(frame, line.now))
+    sent = len(line.one.sent())
+    line.fates[1] = dead
+    line.run(9.0)
+    assert len(line.one.sent()) == sent
+    assert line.one.up
+
+
+def test_a_peer_that_knows_no_protocol_reject_gets_none() -> None:
+    talk = talk_opened()
+    talk.say(LCP, Code.CODE_REJECT, 1, Packet(Code.PROTOCOL_REJECT, 1).encode())
+    assert talk.say(0x4221, 1, 9) == []
+    assert talk.session.counters == {"unknown_protocol": 1}
+
+
 def test_a_peer_that_rejects_lcp_itself_is_left() -> None:
     talk = talk_opened()
     talk.say(LCP, Code.PROTOCOL_REJECT, 1, bytes.fromhex("c0210101"))

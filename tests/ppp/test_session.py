@@ -131,6 +131,15 @@ def test_a_stopped_end_hangs_up_alone_where_nobody_answers() -> None:
     assert line.one.effects[-1][0] == pytest.approx(1.0 + 2 * 3.0)
 
 
+@pytest.mark.parametrize(("passive", "seconds"), [(False, 0.0), (False, 10.0), (True, 100.0)])
+def test_a_stopped_end_that_never_heard_a_word_waits_for_none(passive: bool, seconds: float) -> None:
+    line = Line(session(replace(ONE, passive=passive)), session(OTHER), (dead, dead))
+    line.carry_out(0, line.one.machine.start(0.0))
+    line.run(seconds)
+    line.stop(0)
+    assert line.one.hangup == Hangup("stopped here")
+
+
 def test_stopping_what_was_never_started_hangs_up_at_once() -> None:
     assert session(ONE).stop(0.0) == [Hangup("stopped here")]
 

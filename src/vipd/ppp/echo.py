@@ -36,11 +36,15 @@ class KeepAlive:
     def start(self, now: float) -> None:
         self.deadline = now + self._settings.interval if self._settings.interval else inf
 
+    def stop(self) -> None:
+        """The peer knows no Echo-Request."""
+        self.deadline = inf
+
     def tick(self, now: float) -> list[Packet]:
         if now < self.deadline:
             return []
         if len(self._unanswered) >= self._settings.failures:
-            self.deadline = inf
+            self.stop()
             self.reason = _LOOPED if self._looped else _SILENT
             return []
         self._unanswered.append(self._next_identifier())

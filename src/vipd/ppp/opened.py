@@ -52,6 +52,8 @@ class Opened:
         self._echo = KeepAlive(settings.echo, self.own.magic, self.peer.mru, next_identifier, drops)
         self._admission = Admission(settings, self.own, self.peer, random, drops)
         self._admitted = False
+        self._unwanted: set[int] = set()
+        "Codes of LCP that the peer has rejected."
 
     @property
     def phase(self) -> Phase:
@@ -107,8 +109,16 @@ class Opened:
             self._drops[Drop.NETWORK_CLOSED] += 1
             return []
         self._drops[Drop.UNKNOWN_PROTOCOL] += 1
+        if Code.PROTOCOL_REJECT in self._unwanted:
+            return []
         rejected = ProtocolReject(protocol, payload[: self.peer.mru - _REJECT_SIZE]).encode()
         return [Outgoing(Protocol.LCP, Packet(Code.PROTOCOL_REJECT, self._next_identifier(), rejected))]
+
+    def code_rejected(self, code: int) -> None:
+        """Nothing of that kind may be sent any more (RFC 1661 4.3)."""
+        self._unwanted.add(code)
+        if code == Code.ECHO_REQUEST:
+            self._echo.stop()
 
     def rejected(self, protocol: int, now: float) -> list[Item]:
         if self._admission.speaks(protocol):

@@ -34,6 +34,8 @@ class Phases:
         self.opened: Opened | None = None
         "While LCP is."
         self._fatal = False
+        self._somebody = False
+        "There was a packet of LCP."
 
     @property
     def phase(self) -> Phase:
@@ -66,16 +68,21 @@ class Phases:
         return self._settle(items, now)
 
     def stop(self, now: float) -> list[Item]:
-        return self._settle(self._follow(self._lcp.close("stopped here", now), now), now)
+        items = self._follow(self._lcp.close("stopped here", now), now)
+        # Where nobody ever said a word, nobody will acknowledge the end.
+        return self._settle(items if self._somebody else [*items, self._hang_up()], now)
 
     def _heard(self, packet: Packet, now: float) -> list[Item]:
         """LCP's own codes; the common ones are the control protocol's."""
+        self._somebody = True
         if packet.code in _ECHOES and self.opened:
             self._lcp.fire(Event.ECHO_OR_DISCARD, now)
             return [*self.opened.echo(packet)]
         if packet.code in _ECHOES or packet.code in _IGNORED:
             self._drops[Drop.UNEXPECTED] += 1
             return []
+        if packet.code == Code.CODE_REJECT and packet.data and self.opened:
+            self.opened.code_rejected(packet.data[0])
         if packet.code != Code.PROTOCOL_REJECT:
             return self._follow(self._lcp.receive(packet, now), now)
         rejected = ProtocolReject.decode(packet.data).protocol
