@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address
 from math import inf
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -14,18 +13,15 @@ from hypothesis import strategies as st
 
 from tests.support.line import DELAY, Line, Noise, dead
 from tests.support.ppp import HERE, PACKETS, THERE
+from tests.support.talk_slarp import heard, machine, said
 from vipd.errors import ConfigError
-from vipd.model.link import Deliver, Down, Effect, Hangup, Phase, Send, Up
+from vipd.model.link import Deliver, Down, Hangup, Phase, Send, Up
 from vipd.slarp.machine import CiscoHdlc
 from vipd.slarp.settings import Ipv4, Ipv6, Settings
-from vipd.wire.cisco_hdlc import BROADCAST, AddressReply, Frame, Keepalive, Slarp, Type, decode_slarp
+from vipd.wire.cisco_hdlc import AddressReply, Keepalive
 
 ONE = Settings(ipv4=Ipv4(HERE, THERE), ipv6=Ipv6())
 OTHER = Settings(ipv4=Ipv4(THERE, HERE), ipv6=Ipv6())
-
-
-def machine(wanted: Settings, seed: int = 1) -> CiscoHdlc:
-    return CiscoHdlc(wanted, Random(seed).randbytes)
 
 
 def between(one: Settings = ONE, other: Settings = OTHER) -> Line:
@@ -38,14 +34,6 @@ def opened(one: Settings = ONE, other: Settings = OTHER) -> Line:
     line = between(one, other)
     line.run(1.0)
     return line
-
-
-def said(effects: list[Effect]) -> list[Slarp]:
-    return [decode_slarp(Frame.decode(effect.frame).payload) for effect in effects if isinstance(effect, Send)]
-
-
-def heard(packet: Slarp) -> bytes:
-    return Frame(BROADCAST, Type.SLARP, packet.encode()).encode()
 
 
 def test_both_ends_come_up_as_soon_as_each_knows_that_it_is_heard() -> None:
