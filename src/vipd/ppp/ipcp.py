@@ -19,7 +19,6 @@ _DNS: Final = (Ipcp.PRIMARY_DNS, Ipcp.SECONDARY_DNS)
 
 class IpcpPolicy:
     def __init__(self, settings: Ipv4) -> None:
-        self.hopeless = ""
         self._settings = settings
         self._own = self._peer = NONE
         self.renew()
@@ -36,7 +35,7 @@ class IpcpPolicy:
 
     def renew(self) -> None:
         self.hopeless = ""
-        self._own = self._peer = self._suggested = NONE
+        self._suggested = NONE
         self._wish = self._settings.local or NONE
         self._asks = True
 

@@ -21,6 +21,7 @@ class Ipv6cpPolicy:
         self.hopeless = ""
         self._settings = settings
         self._random = random
+        self._own = self._peer = NONE
         self._first = settings.identifier or random_identifier(random)
         self.renew()
 
@@ -33,8 +34,6 @@ class Ipv6cpPolicy:
 
     def renew(self) -> None:
         """The identifier stays, if it can: the network's addresses are made of it."""
-        self.hopeless = ""
-        self._own = self._peer = NONE
         self._wish = self._first
 
     def wanted(self) -> tuple[Option, ...]:

@@ -46,9 +46,8 @@ class Terms:
 
 class LcpPolicy:
     def __init__(self, settings: Settings, random: Random) -> None:
-        self.own = Terms()
-        self.peer = Terms()
-        self.hopeless = ""
+        self.own = self.peer = Terms()
+        "As they were acknowledged."
         self.fatal = False
         "It is hopeless with these settings, however often it is tried."
         self.hint = ""
@@ -63,7 +62,6 @@ class LcpPolicy:
 
     def renew(self) -> None:
         """The magic number stays: it names this end for the life of the link."""
-        self.own = self.peer = Terms()
         self.hopeless = ""
         self._mru = self._settings.mru
         self._accm = self._settings.accm
