@@ -391,6 +391,18 @@ def test_events_and_options_that_make_no_sense_are_refused(arguments: tuple[str,
     assert message in refused("segment", *arguments)
 
 
+def test_frames_of_a_capture_are_shown_as_they_come() -> None:
+    command = [sys.executable, "-m", "vipd.cli.main", "frame", "decode", "ppp", "-", "--brief"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(pcap.Form().header(9))
+        for octets in (PPP["echo"], PPP["ipcp"]):
+            process.stdin.write(pcap.Form().record(Captured(octets, len(octets), 9)))
+            process.stdin.flush()
+            assert b"frame" in process.stdout.readline()
+
+
 def test_a_capture_may_come_through_a_pipe() -> None:
     file = BytesIO()
     pcap.write(file, 9, [Captured(PPP["tcp"], len(PPP["tcp"]), 9)] * 5000)

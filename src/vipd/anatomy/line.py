@@ -34,6 +34,8 @@ class Found:
     "Seen on the line. What is wrong with its length or its FCS is another matter."
     complete: bool = True
     "False where the line ends before the frame does."
+    stuffed: frozenset[int] = frozenset()
+    "Where on the line a bit was stuffed into it."
 
     @property
     def left_over(self) -> int:
@@ -69,7 +71,8 @@ def bit_line(bits: bytes, order: BitOrder = BitOrder.LSB_FIRST) -> Line:
             # Ones that the line ends with may yet become more.
             complete = ended_by is not None and (ended_by.part is not Part.ABORT or ended_by.end < len(bits))
             fault = _ENDS[ended_by.part] if ended_by and complete else None
-            found.append(Found(octets, places, inside[0].start, order, fault, complete))
+            stuffed = frozenset(each.start for each in inside if each.part is Part.STUFFED)
+            found.append(Found(octets, places, inside[0].start, order, fault, complete, stuffed))
     return Line(bits, tuple(stretches), tuple(found))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from vipd.errors import WireError
 from vipd.wire import pcap, pcapng
@@ -59,7 +59,13 @@ def is_capture(start: bytes) -> bool:
     return pcap.is_magic(start[:4]) or start[:4] == pcapng.SECTION
 
 
-def read(file: BinaryIO) -> Iterator[Captured]:
+class Readable(Protocol):
+    """An open file, or what behaves like one: empty is its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read(file: Readable) -> Iterator[Captured]:
     """Every frame of an open file, then `WireError` where it is damaged or cut off."""
     reader = CaptureReader()
     while piece := file.read(_PIECE):

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from vipd.cli.frame.choices import Form
 from vipd.errors import ConfigError, Problem, WireError
 from vipd.wire import capture
 from vipd.wire.bits import BitOrder, from_text, pack, unpack
+from vipd.wire.capture import Readable
 from vipd.wire.pcap import Captured
 
 MOST: Final = 512 * 1024
@@ -59,7 +60,7 @@ class Octets:
 @dataclass(frozen=True, slots=True)
 class Capture:
     name: str
-    file: BinaryIO
+    file: Readable
 
     def frames(self) -> Iterator[Captured]:
         with _told_of(self.name):
@@ -99,6 +100,7 @@ def given(file: str | None, bits: str | None, digits: str | None, form: Form | N
 def of_file(path: str, form: Form | None = None) -> Iterator[Source]:
     """`-` is the standard input. Without a form it is found out."""
     if path == "-":
+        assert isinstance(sys.stdin.buffer, BufferedIOBase)
         yield _of_stream("standard input", sys.stdin.buffer, form)
         return
     with ExitStack() as stack:
@@ -109,13 +111,14 @@ def of_file(path: str, form: Form | None = None) -> Iterator[Source]:
         yield _of_stream(path, file, form)
 
 
-def _of_stream(name: str, file: BinaryIO, form: Form | None) -> Source:
+def _of_stream(name: str, file: BufferedIOBase, form: Form | None) -> Source:
     try:
-        start = file.read(MOST + 1)
+        start = file.read(4)
+        if form is Form.CAPTURE or (form is None and capture.is_capture(start)):
+            return Capture(name, _Live(start, file))
+        start += file.read(MOST + 1 - len(start))
     except OSError as error:
         raise mistake(name, f"cannot be read: {error.strerror}") from None
-    if form is Form.CAPTURE or (form is None and capture.is_capture(start)):
-        return Capture(name, _Again(start, file))
     if len(start) > MOST:
         raise mistake(name, f"more than {MOST} octets, which is no capture file; look at a part of it: head -c {MOST}")
     if not start:
@@ -125,15 +128,15 @@ def _of_stream(name: str, file: BinaryIO, form: Form | None) -> Source:
     return _of_text(name, start.decode("ascii", "replace"), form)
 
 
-class _Again(BytesIO):
-    """A file of which the beginning has been read already."""
+class _Live:
+    """A capture that begins with what was read already, and goes on with whatever is there: it may still grow."""
 
-    def __init__(self, start: bytes, file: BinaryIO) -> None:
-        super().__init__(start)
-        self._file = file
+    def __init__(self, start: bytes, file: BufferedIOBase) -> None:
+        self._start, self._file = start, file
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(size) or self._file.read(-1 if size is None else size)
+    def read(self, size: int, /) -> bytes:
+        start, self._start = self._start, b""
+        return start or self._file.read1(size)
 
 
 def _is_text(octets: bytes) -> bool:

@@ -118,12 +118,10 @@ def _table(specimen: Specimen, line: Line | None, coloured: bool) -> Table:
     for heading in ("at", "bits" if line is not None and not line.of_octets else "octets", "field", "value", "meaning"):
         justify: Literal["left", "right"] = "right" if heading == "at" else "left"
         table.add_column(heading, no_wrap=heading not in ("value", "meaning"), overflow="fold", justify=justify)
-    stretches = line.stretches if line is not None else ()
-    stuffed = frozenset(each.start for each in stretches if each.part is Part.STUFFED)
     for depth, field in walk(specimen.fields):
         name = Text("  " * depth + field.name, "bold" if field.parts else "")
         said = Text(field.fault and f"✗ {field.fault}", FAULT) if field.fault else Text(field.meaning)
-        pattern = Text() if field.parts else _pattern(specimen, line, field, stuffed, coloured)
+        pattern = Text() if field.parts else _pattern(specimen, line, field, coloured)
         table.add_row(_at(field), pattern, name, Text(field.text), said)
     return table
 
@@ -132,24 +130,24 @@ def _at(field: Field) -> str:
     return f"{field.offset // 8}.{field.offset % 8}" if field.offset % 8 or field.width % 8 else str(field.offset // 8)
 
 
-def _pattern(specimen: Specimen, line: Line | None, field: Field, stuffed: frozenset[int], coloured: bool) -> Text:
+def _pattern(specimen: Specimen, line: Line | None, field: Field, coloured: bool) -> Text:
     """A field's bits as the line has them, stuffed ones among them; else its octets, or its place in an octet."""
     if line is not None and specimen.found is not None and not line.of_octets and field.width:
-        return _on_line(line, specimen.found, field, stuffed, coloured)
+        return _on_line(line, specimen.found, field, coloured)
     if field.width % 8 or field.offset % 8:
         return Text(_within(specimen, field))
     octets = specimen.octets[field.offset // 8 : field.end // 8]
     return Text(octets[:_MOST_OCTETS].hex(" ") + (" …" if len(octets) > _MOST_OCTETS else ""))
 
 
-def _on_line(line: Line, found: Found, field: Field, stuffed: frozenset[int], coloured: bool) -> Text:
+def _on_line(line: Line, found: Found, field: Field, coloured: bool) -> Text:
     places = found.on_line(field)
     pattern = Text()
     for number, at in enumerate(places[:_MOST_BITS]):
         if number and number % 8 == 0:
             pattern.append(" ")
         pattern.append(str(line.bits[at]))
-        if at + 1 in stuffed:
+        if at + 1 in found.stuffed:
             bit = str(line.bits[at + 1])
             pattern.append(bit if coloured else f"({bit})", STYLES[Part.STUFFED])
     return pattern + Text(" …") if len(places) > _MOST_BITS else pattern
