@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,11 @@ from tests.support.specimens import CISCO, ETHERNET, HDLC, PPP, damaged
 from vipd.anatomy.dissect import Kind, Reading, Specimen, bare
 from vipd.anatomy.field import Field, find, leaves, walk
 from vipd.wire.fcs import FCS16, FCS32, NO_FCS
+from vipd.wire.ip import IPv4
+from vipd.wire.transport import Udp
 
 SAMPLES = {Kind.HDLC: HDLC, Kind.PPP: PPP, Kind.CISCO_HDLC: CISCO, Kind.ETHERNET: ETHERNET}
 EACH = [(kind, name) for kind, samples in SAMPLES.items() for name in samples]
-SUSPICIOUS = {"first fragment": "UDP"}
 
 
 def specimen(kind: Kind, octets: bytes) -> Specimen:
@@ -97,7 +99,40 @@ def test_packets_within_packets_end_somewhere() -> None:
     rejects = b""
     for _ in range(50):
         rejects = bytes.fromhex("0701") + (4 + len(rejects)).to_bytes(2, "big") + rejects
-    assert covers(bare(b"\xff\x03\xc0\x21" + rejects, Reading(Kind.PPP)).fields, 0, 8 * (4 + len(rejects)))
+    found = bare(b"\xff\x03\xc0\x21" + rejects, Reading(Kind.PPP))
+    assert covers(found.fields, 0, 8 * (4 + len(rejects)))
+    assert sum(field.name == "rejected packet" for _, field in walk(found.fields)) == 4
+
+
+@pytest.mark.parametrize(("kind", "name"), EACH)
+def test_behind_where_a_frame_ends_nothing_more_is_missed(kind: Kind, name: str) -> None:
+    octets = SAMPLES[kind][name]
+    for size in range(len(octets)):
+        missing = [field.name for field in leaves(specimen(kind, octets[:size]).fields) if not field.width]
+        assert len(missing) <= 1, (size, missing)
+
+
+@pytest.mark.parametrize("name", ["padded", "padded ping", "arp"])
+def test_what_ethernet_fills_up_with_is_padding(name: str) -> None:
+    found = specimen(Kind.ETHERNET, ETHERNET[name])
+    padding = found.fields[-1]
+    size = {"padded": 31, "padded ping": 31, "arp": 28}[name]
+    assert (padding.name, padding.offset) == ("padding", 8 * (14 + size))
+
+
+def test_behind_the_end_of_options_is_no_option() -> None:
+    found = find(specimen(Kind.ETHERNET, ETHERNET["ended options"]).fields, "options")
+    assert [field.name for field in found.parts] == ["no operation", "end of options", "padding"]
+
+
+def test_a_udp_checksum_that_comes_out_as_zero_is_sent_as_its_other_form() -> None:
+    source, destination = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
+    first = Udp(1, 2, bytes(2)).encode(source, destination)
+    datagram = Udp(1, 2, first[6:8]).encode(source, destination)
+    assert datagram[6:8] == b"\xff\xff"
+    found = bare(IPv4(source, destination, 17, datagram).encode(), Reading(Kind.IP))
+    assert find(found.fields, "UDP", "checksum").meaning == "right"
+    assert [*found.troubles()] == []
 
 
 def test_a_field_is_found_below_those_named_before_it() -> None:

@@ -146,6 +146,17 @@ def test_an_abort_and_silence_are_told_apart() -> None:
     assert [found.left_over for found in line.found] == [4, 2]
 
 
+def test_ones_that_a_line_ends_with_may_yet_be_anything() -> None:
+    [specimen] = on_line(bit_line(from_text(FLAG + "00000000" + "1" * 9)), Reading(Kind.HDLC))
+    assert (specimen.complete, specimen.fault, [*specimen.troubles()]) == (False, None, [])
+
+
+def test_a_frame_shorter_than_its_fcs_has_none() -> None:
+    [specimen] = on_line(bit_line(from_text(FLAG + "11000000" + FLAG)), Reading(Kind.HDLC))
+    assert [field.name for field in leaves(specimen.fields)] == ["address", "control"]
+    assert specimen.fault is Fault.TOO_SHORT
+
+
 def test_an_aborted_frame_has_fields_but_no_fcs_and_no_end() -> None:
     [specimen] = on_line(async_line(b"\x7e" + PPP["echo"][:7] + b"\x7d\x7e"), Reading(Kind.PPP))
     assert specimen.fault is Fault.ABORT

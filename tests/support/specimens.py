@@ -24,6 +24,7 @@ IP_PACKETS: dict[str, Packet] = {
     "tcp options": IP(src="192.0.2.1", dst="198.51.100.2", id=1) / TCP(options=_OPTIONS, flags="SEC") / Raw(b"hello"),
     "udp": IP(src="192.0.2.1", dst="198.51.100.2", id=1, flags="DF", ttl=3) / UDP(sport=53, dport=1024) / Raw(b"xyz"),
     "ip options": IP(src="192.0.2.1", dst="198.51.100.2", id=1, options=[b"\x94\x04\x00\x00"]) / UDP(),
+    "ended options": IP(src="192.0.2.1", dst="198.51.100.2", id=1, options=[b"\x01\x00\x07\x02"]) / UDP(),
     "first fragment": IP(src="192.0.2.1", dst="198.51.100.2", id=9, flags="MF") / UDP(len=2000) / Raw(bytes(24)),
     "fragment": IP(src="192.0.2.1", dst="198.51.100.2", id=9, frag=4, proto=17) / Raw(bytes(24)),
     "ping": IP(src="192.0.2.1", dst="198.51.100.2", id=1) / ICMP(id=7, seq=3) / Raw(b"abc"),
@@ -47,6 +48,7 @@ _MACS = {"dst": "02:00:00:00:00:0b", "src": "02:00:00:00:00:0a"}
 ETHERNET: dict[str, bytes] = {
     **{name: bytes(Ether(**_MACS) / packet) for name, packet in IP_PACKETS.items()},
     "padded": bytes(Ether(**_MACS) / IP_PACKETS["udp"]).ljust(60, b"\0"),
+    "padded ping": bytes(Ether(**_MACS) / IP_PACKETS["ping"]).ljust(60, b"\0"),
     "tagged": bytes(Ether(**_MACS) / Dot1Q(vlan=10, prio=5) / IP_PACKETS["udp"]),
     "stacked": bytes(Ether(**_MACS) / Dot1AD(vlan=2) / Dot1Q(vlan=10, dei=1) / IP_PACKETS["udp6"]),
     "arp": bytes(Ether(**_MACS) / ARP(psrc="192.0.2.1", pdst="192.0.2.2", hwsrc=_MACS["src"])).ljust(60, b"\0"),

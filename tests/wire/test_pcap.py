@@ -101,7 +101,7 @@ def test_tcpdump_and_tshark_read_what_we_write(tmp_path: Path, form: Form) -> No
 
 def test_an_fcs_that_the_file_tells_of_is_told(tmp_path: Path) -> None:
     octets = written(Form(), [Captured(ARP + bytes(18 + 4), 64, 1)], LinkType.ETHERNET, fcs=4)
-    assert [frame.fcs_octets for frame in read(octets)] == [4]
+    assert [(frame.fcs_octets, frame.link_type) for frame in read(octets)] == [(4, LinkType.ETHERNET)]
     assert read(written(Form(), [Captured(ARP, 42, 1)], LinkType.ETHERNET))[0].fcs_octets is None
     path = tmp_path / "fcs.pcap"
     path.write_bytes(octets)

@@ -115,7 +115,7 @@ class Scanner:
             if short and not self.open_ended:
                 group.fault = f"{show.count(size, 'octet')} expected at offset {self.offset}, {self.left} left"
             self._end = min(self._end, self._at + 8 * size)
-        ends = False
+        ends = short
         try:
             yield group
         except FrameEnds:
