@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
+from tests.support.frame_cli import capture_file, frame, names, refused, runner, shown, told
 from tests.support.specimens import ETHERNET, PPP
 from vipd.cli.app import app
 from vipd.errors import ConfigError
@@ -23,38 +21,6 @@ from vipd.wire.pcap import Captured
 EXAMPLE = "01001111110001111100111"
 SABM = "0111111011000000111110100110110100011011101111110"
 ASYNC = "7eff7d23c0217d216d7d207d243f7d357e"
-runner = CliRunner()
-
-
-def frame(*arguments: str, data: bytes = b"") -> Result:
-    return runner.invoke(app, ["frame", *arguments], input=data, env={"COLUMNS": "120", "NO_COLOR": "1"})
-
-
-def shown(*arguments: str, data: bytes = b"", code: int = 0) -> str:
-    result = frame(*arguments, data=data)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.stdout
-
-
-def refused(*arguments: str, data: bytes = b"") -> str:
-    result = frame(*arguments, data=data)
-    assert isinstance(result.exception, ConfigError), (result.output, result.exception)
-    assert result.stdout == ""
-    return str(result.exception)
-
-
-def told(*arguments: str, data: bytes = b"", code: int = 0) -> Any:
-    return json.loads(shown(*arguments, "--json", data=data, code=code))
-
-
-def names(found: dict[str, Any]) -> list[str]:
-    return [field["name"] for field in found["fields"]]
-
-
-def capture_file(path: Path, link_type: int, frames: list[bytes], fcs_octets: int | None = None) -> str:
-    with path.open("wb") as file:
-        pcap.write(file, link_type, [Captured(each, len(each), link_type) for each in frames], fcs_octets=fcs_octets)
-    return str(path)
 
 
 def test_the_example_is_shown_with_its_stuffed_bit() -> None:
@@ -255,140 +221,6 @@ def test_help_imports_nothing_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-
-
-BUILT = [
-    (("hdlc", "--address", "03", "--control", "sabm", "--poll"), "033f"),
-    (("hdlc", "--control", "I", "--ns", "2", "--nr", "5", "--text", "hi"), "ffa46869"),
-    (("hdlc", "--control", "RNR", "--nr", "100", "--modulo", "128"), "ff05c8"),
-    (("ppp", "--protocol", "lcp", "--code", "1", "--hex", "010405dc"), "ff03c02101010008010405dc"),
-    (("ppp", "--protocol", "8021", "--hex", "0101"), "ff0380210101"),
-    (("ppp", "--compress", "--hex", "4500"), "214500"),
-    (("cisco-hdlc", "--keepalive", "5,4"), "0f008035000000020000000500000004ffff00000000"),
-    (("cisco-hdlc", "--broadcast", "--type", "cdp", "--text", "x"), "8f00200078"),
-    (("ethernet", "--type", "88b5", "--text", "hello"), "ffffffffffff02000000000188b568656c6c6f" + "00" * 41),
-    (
-        ("ethernet", "--to", "02:00:00:00:00:02", "--vlan", "2", "--vlan", "10", "--priority", "5", "--hex", "6000"),
-        "02000000000202000000000188a8a0028100a00a86dd6000" + "00" * 36,
-    ),
-]
-
-
-@pytest.mark.parametrize(("arguments", "octets"), BUILT)
-def test_a_frame_is_built_from_its_fields(arguments: tuple[str, ...], octets: str) -> None:
-    assert shown("encode", *arguments, "--framing", "none").replace(" ", "").strip() == octets
-
-
-WAYS = [(), ("--framing", "bit", "--as", "hex"), ("--as", "capture"), ("--framing", "async")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "octets", "way"),
-    [(*built, way) for built in BUILT for way in (WAYS[:3] if built[0][0] == "ethernet" else WAYS)],
-)
-def test_what_is_built_is_read_again(
-    tmp_path: Path, arguments: tuple[str, ...], octets: str, way: tuple[str, ...]
-) -> None:
-    path = tmp_path / "built"
-    shown("encode", *arguments, *way, "-o", str(path))
-    framing = way[:2] if way[:1] == ("--framing",) else ()
-    modulo = ("--modulo", "128") if "--modulo" in arguments else ()
-    # What some of them carry is no whole packet, and that is told.
-    code = int("--hex" in arguments and "lcp" not in arguments)
-    [found] = told("decode", arguments[0], str(path), *framing, *modulo, code=code)["frames"]
-    assert found["octets"].startswith(octets)
-    assert (found["fcs"] == "none") == ("capture" in way)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("hdlc", "--address", "0x"), "--address: "),
-        (("hdlc", "--address", ""), "--address: an address has one octet or more"),
-        (("hdlc", "--control", "WHAT"), "--control: 'WHAT' is none of I, RR"),
-        (("hdlc", "--control", "RR", "--nr", "8"), "--control: the number 8 does not fit"),
-        (("hdlc", "--text", "a", "--hex", "00"), "one of FILE, --hex HEX and --text TEXT"),
-        (("ppp", "--text", "x"), "--protocol: it is needed"),
-        (("ppp", "--protocol", "whatever"), "--protocol: 'whatever' is no number"),
-        (("ppp", "--protocol", "0020"), "--protocol: 0x0020 is none"),
-        (("ppp", "--protocol", "lcp", "--code", "256"), "--code: 256 does not fit into an octet"),
-        (("cisco-hdlc", "--keepalive", "5"), "--keepalive: "),
-        (("cisco-hdlc", "--keepalive", "1,2", "--type", "cdp"), "--keepalive: a keep-alive has its type"),
-        (("ethernet", "--to", "zz", "--type", "arp"), "--to: 'zz' is no MAC address"),
-        (("ethernet", "--vlan", "4096", "--type", "arp"), "--vlan: 4096 is none"),
-        (("ethernet", "--priority", "8", "--type", "arp"), "--priority: 8 is none"),
-        (("ethernet", "--framing", "async", "--type", "arp"), "--framing async: nobody sends Ethernet so"),
-        (("ethernet", "--fcs", "16", "--type", "arp"), "--fcs: an Ethernet line has an FCS of 32 bits"),
-        (("hdlc", "--as", "capture", "--framing", "bit"), "--as capture: a capture holds frames alone"),
-        (("hdlc", "-o", "/nowhere/at/all"), "/nowhere/at/all: cannot be written: No such file or directory"),
-    ],
-)
-def test_what_cannot_be_built_is_refused(arguments: tuple[str, ...], message: str) -> None:
-    assert message in refused("encode", *arguments)
-
-
-def test_what_is_carried_may_come_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "packet"
-    path.write_bytes(ETHERNET["tcp"][14:])
-    assert shown("encode", "ppp", str(path), "--framing", "none").startswith("ff 03 00 21 45")
-    capture = capture_file(tmp_path / "some.pcap", 1, [ETHERNET["tcp"]])
-    assert "a capture holds frames" in refused("encode", "ppp", capture)
-
-
-def leaves(kind: str, *arguments: str) -> list[list[str]]:
-    return [each["heard_by"] for each in json.loads(shown("segment", kind, *arguments, "--json"))]
-
-
-def test_a_segment_tells_where_frames_leave_and_why() -> None:
-    assert leaves("hub", "a:b", "b:a", "--ports", "3") == [["b", "port 2"], ["a", "port 2"]]
-    assert leaves("p2p", "a:b", "b=00") == [["b"], ["a"]]
-    assert leaves("switch", "a:b", "b:a", "+299", "b:a", "+2", "a@3:b", "b:a") == [
-        ["b", "port 2", "port 3"],
-        ["a"],
-        ["a"],
-        ["b"],
-        ["a"],
-    ]
-    output = shown("segment", "switch", "a:b", "b:a", "a@3:b", "a:group")
-    for said in ("b was not heard of: to all; learns that a is at port 0", "a has moved to port 3", "as it is meant"):
-        assert said in output
-
-
-def test_vlans_of_a_switch_are_apart_and_a_trunk_hears_both() -> None:
-    vlans = ("--vlan", "a=10", "--vlan", "b=20", "--vlan", "c=10,20")
-    assert leaves("switch", *vlans, "a:all", "b:all", "d:all") == [["c"], ["c"], []]
-    assert "nobody else is in its VLAN" in shown("segment", "switch", *vlans, "d:all")
-
-
-@pytest.mark.parametrize("kind", ["hub", "switch"])
-def test_a_loop_is_a_storm_that_is_stopped(kind: str) -> None:
-    [told_of] = json.loads(shown("segment", kind, "--loop", "a:all", "--json"))
-    assert (told_of["storm"], told_of["frames"]) == (True, 10_000)
-    assert "storm: 10000 frames, then stopped" in shown("segment", kind, "--loop", "a:all")
-
-
-@pytest.mark.parametrize("kind", ["hub", "switch", "p2p"])
-def test_without_events_a_segment_tells_its_own_story(kind: str) -> None:
-    assert len(shown("segment", kind).splitlines()) >= 5
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("hub", "a"), "EVENT: 'a' is none"),
-        (("hub", "a=0"), "EVENT: 'a=0' is none"),
-        (("hub", "a:b", "--ports", "2", "c:a"), "no port left for c; --ports 3"),
-        (("hub", "a@9:b"), "there is no port 9; 0 to 3 are"),
-        (("hub", "a:b", "a@1:b"), "port 1 is b's"),
-        (("hub", "--vlan", "a=1"), "only a switch knows VLANs, no hub"),
-        (("switch", "--vlan", "a"), "'a': a=10 makes"),
-        (("switch", "--vlan", "a=4095"), "VLAN 4095: 1 to 4094 expected"),
-        (("p2p", "--ports", "3"), "a line has two ends"),
-        (("p2p", "--loop"), "a line has two ends"),
-    ],
-)
-def test_events_and_options_that_make_no_sense_are_refused(arguments: tuple[str, ...], message: str) -> None:
-    assert message in refused("segment", *arguments)
 
 
 def test_frames_of_a_capture_are_shown_as_they_come() -> None:
