@@ -74,6 +74,27 @@ def test_a_file_is_read_as_what_it_is(tmp_path: Path, form: str) -> None:
         assert found["octets"] == "033f5bec"
 
 
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_a_dump_with_columns_of_offsets_and_characters_is_read(group: int) -> None:
+    octets = PPP["lcp request"] + b"~}#x"
+    rows = [(at, octets[at : at + 16]) for at in range(0, len(octets), 16)]
+    for shape in ("{:08x}: {:<47}  {}", "\t0x{:04x}:  {:<47}  {}"):
+        lines = [
+            shape.format(at, row.hex(" ", -group), "".join(chr(each) if 32 <= each < 127 else "." for each in row))
+            for at, row in rows
+        ]
+        [found] = told("decode", "ppp", "-", data="\n".join(lines).encode())["frames"]
+        assert found["octets"] == octets.hex()
+
+
+def test_what_tcpdump_prints_is_read(tmp_path: Path) -> None:
+    path = capture_file(tmp_path / "some.pcap", 1, [ETHERNET["tcp options"]])
+    command = ["tcpdump", "-nXXr", path]
+    _, *lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
+    found = told("decode", "ethernet", "-", data="\n".join(lines).encode())["frames"]
+    assert [each["octets"] for each in found] == [ETHERNET["tcp options"].hex()]
+
+
 def test_octets_may_be_of_a_line_of_bits_in_either_order() -> None:
     for order, more in ((BitOrder.LSB_FIRST, ()), (BitOrder.MSB_FIRST, ("--msb",))):
         data = pack(FLAG + frame_bits(b"\x03\x3f", order=order), order)

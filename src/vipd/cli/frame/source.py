@@ -25,6 +25,12 @@ _SIGNS: Final = re.compile(
 )
 
 
+_DUMPED: Final = re.compile(
+    r"^([ \t]*(?:0[xX])?[0-9a-fA-F]{4,8}:[ \t]+)((?:[0-9a-fA-F]{2,}[ ]?)+)([ ].*)?$", re.MULTILINE
+)
+"A line as xxd and tcpdump -x write it."
+
+
 @dataclass(frozen=True, slots=True)
 class Bits:
     name: str
@@ -144,8 +150,10 @@ def _is_text(octets: bytes) -> bool:
 
 
 def _of_text(name: str, text: str, form: Form | None) -> Source:
-    # Comments become spaces, so that offsets stay what they are in the file.
+    # Comments become spaces, so that offsets stay what they are in the file; and so do a dump's columns
+    # of offsets and characters.
     text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment[0]), text)
+    text = _DUMPED.sub(lambda line: " " * len(line[1]) + line[2] + " " * len(line[3] or ""), text)
     looks_like_bits = form is None and not re.search(r"[^01\s_|.,:]", text)
     with _told_of(name):
         if form is Form.BITS or looks_like_bits:
