@@ -156,6 +156,13 @@ def test_what_is_wrong_is_named_at_its_offset_and_the_exit_code_tells() -> None:
     assert trouble == {"offset": 48, "text": "length: 2 octets expected at offset 6, 1 left"}
 
 
+def test_each_burst_of_ethernet_is_a_line_of_its_own() -> None:
+    burst = shown("encode", "ethernet", "--type", "88b5", "--as", "hex")
+    found = told("decode", "ethernet", "-", data=f"{burst}\n{burst}".encode())
+    assert [line["stretches"][0]["part"] for line in found["lines"]] == ["preamble", "preamble"]
+    assert [each["line"]["number"] for each in found["frames"]] == [0, 1]
+
+
 def test_nothing_behind_a_flag_is_no_frame() -> None:
     assert "no frame" in shown("decode", "hdlc", "--bits", "0111111001111110")
     assert told("decode", "hdlc", "--bits", "0111111001111110")["frames"] == []
@@ -203,6 +210,7 @@ def test_what_cannot_be_read_is_refused_with_the_place(arguments: tuple[str, ...
             "147, not ethernet, which vipd",
         ),
         (b"\0" * 600_000, "head -c 524288"),
+        (b"0000: " + b"a" * 100_000 + b"!", "'!' at offset 100006 is no hex digit"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_the_place(tmp_path: Path, contents: bytes, message: str) -> None:

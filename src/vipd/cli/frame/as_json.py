@@ -21,14 +21,16 @@ def line_as_json(line: Line) -> dict[str, Any]:
     }
 
 
-def specimen_as_json(specimen: Specimen) -> dict[str, Any]:
+def specimen_as_json(specimen: Specimen, line: int) -> dict[str, Any]:
+    """`line`: the number of the line that it was found on, if it was on one."""
     found = specimen.found
+    place = None if found is None else {"number": line, "offset": found.offset, "left_over_bits": found.left_over}
     return {
         "octets": specimen.octets.hex(),
         "fcs": specimen.check.name,
         "complete": specimen.complete,
         "fault": specimen.fault,
-        "line": None if found is None else {"offset": found.offset, "left_over_bits": found.left_over},
+        "line": place,
         "troubles": [{"offset": trouble.offset, "text": trouble.text} for trouble in specimen.troubles()],
         "fields": [_field(field, found) for field in specimen.fields],
     }

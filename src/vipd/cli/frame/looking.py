@@ -98,13 +98,13 @@ class _Json:
 
     def __init__(self, screen: Console, request: Request) -> None:
         self._screen = screen
-        self._told: dict[str, Any] = {"protocol": request.kind, "line": None, "frames": []}
+        self._told: dict[str, Any] = {"protocol": request.kind, "lines": [], "frames": []}
 
     def line(self, line: Line, name: str) -> None:  # noqa: ARG002, no program asks where it is from
-        self._told["line"] = line_as_json(line)
+        self._told["lines"].append(line_as_json(line))
 
     def specimen(self, specimen: Specimen, line: Line | None, name: str) -> None:  # noqa: ARG002, as above
-        self._told["frames"].append(specimen_as_json(specimen))
+        self._told["frames"].append(specimen_as_json(specimen, len(self._told["lines"]) - 1))
 
     def end(self) -> None:
         self._screen.print(json.dumps(self._told, indent=2), soft_wrap=True)

@@ -26,7 +26,7 @@ _SIGNS: Final = re.compile(
 
 
 _DUMPED: Final = re.compile(
-    r"^([ \t]*(?:0[xX])?[0-9a-fA-F]{4,8}:[ \t]+)((?:[0-9a-fA-F]{2,}[ ]?)+)([ ].*)?$", re.MULTILINE
+    r"^([ \t]*(?:0[xX])?[0-9a-fA-F]{4,8}:[ \t]+)([0-9a-fA-F]{2,}(?: [0-9a-fA-F]{2,})*)([ ].*)?$", re.MULTILINE
 )
 "A line as xxd and tcpdump -x write it."
 
