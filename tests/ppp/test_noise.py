@@ -18,8 +18,6 @@ METHODS: Final = st.permutations(list(AuthMethod)).flatmap(
     lambda order: st.integers(1, len(order)).map(lambda size: tuple(order[:size]))
 )
 BOTH: Final = tuple(AuthMethod)
-AGAIN: Final = 5.0, 8.3
-"Seconds until each end is started anew."
 
 likely = st.floats(0, 0.4)
 noises = st.builds(Noise, likely, likely, likely)
@@ -56,9 +54,9 @@ others = wishes(THERE, HERE, passive=True)
 seeds = st.integers(0, 2**32)
 
 
-def noisy(one: Settings, other: Settings, noise: Noise, seed: int, again: tuple[float, float] | None = None) -> Line:
+def noisy(one: Settings, other: Settings, noise: Noise, seed: int, again: bool = False) -> Line:
     fates = noise.fate(seed), noise.fate(seed + 1)
-    line = Line(session(one, seed + 2), session(other, seed + 3), fates, again=again)
+    line = Line(session(one, seed + 2), session(other, seed + 3), fates, again=seed if again else None)
     line.start()
     return line
 
@@ -109,7 +107,7 @@ def test_on_a_line_that_stays_bad_both_ends_get_up_or_give_up(
 def test_once_the_line_is_good_both_ends_are_up_and_agree(
     one: Settings, other: Settings, noise: Noise, seed: int, seconds: float
 ) -> None:
-    line = noisy(one, other, noise, seed, again=AGAIN)
+    line = noisy(one, other, noise, seed, again=True)
     line.run(seconds)
     line.fates[:] = [perfect, perfect]
     line.run(seconds + 600.0)
@@ -122,7 +120,7 @@ def test_bits_changed_on_the_way_do_no_lasting_harm(
     one: Settings, other: Settings, noise: Noise, changed: float, seed: int, seconds: float
 ) -> None:
     """Which a frame check sequence lets through once in some thousand times: no machine may rely on it."""
-    line = noisy(one, other, replace(noise, changed=changed), seed, again=AGAIN)
+    line = noisy(one, other, replace(noise, changed=changed), seed, again=True)
     line.run(seconds)
     line.fates[:] = [perfect, perfect]
     line.run(seconds + 600.0)
@@ -138,7 +136,7 @@ def test_bits_changed_on_the_way_do_no_lasting_harm(
 @given(ones, others, noises, seeds)
 def test_with_a_wrong_secret_no_packet_ever_passes(one: Settings, other: Settings, noise: Noise, seed: int) -> None:
     demanding = replace(one, demand=Demand({NAME: WRONG}))
-    line = noisy(demanding, other, noise, seed, again=AGAIN)
+    line = noisy(demanding, other, noise, seed, again=True)
     line.run(300.0)
     line.fates[:] = [perfect, perfect]
     line.run(600.0)

@@ -14,6 +14,8 @@ from vipd.model.link import Deliver, Down, Effect, Hangup, LinkMachine, Send, Up
 
 DELAY = 0.01
 "Seconds that a frame takes."
+PAUSE = 3.0, 9.0
+"Seconds, at least and at most, before an end that hung up is started anew."
 
 Fate: TypeAlias = Callable[[bytes], Sequence[tuple[float, bytes]]]
 "What becomes of a frame: what arrives, and after how long."
@@ -82,14 +84,14 @@ class Line:
         other: LinkMachine,
         fates: tuple[Fate, Fate] = (perfect, perfect),
         *,
-        again: tuple[float, float] | None = None,
+        again: int | None = None,
     ) -> None:
-        """`again`: after how many seconds an end that hung up starts anew, as a driver would have it.
+        """`again`: an end that hung up is started anew; the seed of the lots that tell after how long.
 
-        Not the same for both: ends in step with each other could for ever start when the other gives up.
+        Without lots, two ends could for ever start just when the other gives up.
         """
         self.now = 0.0
-        self._again = again
+        self._lots = None if again is None else Random(again)
         self.one, self.other = self.ends = End(one, "one"), End(other, "other")
         self.fates = list(fates)
         "For what `one` sends, and what `other` sends."
@@ -121,8 +123,8 @@ class Line:
                     assert end.hangup is None, "hung up twice"
                     assert not end.up, "hung up with a family up"
                     end.hangup = effect
-                    if self._again is not None:
-                        self._later(self._again[place], place, None)
+                    if self._lots:
+                        self._later(self._lots.uniform(*PAUSE), place, None)
                 case _:
                     pass
 

@@ -40,7 +40,7 @@ def _own_words(line: Line) -> bytes:
 def check(data: bytes) -> None:
     supply = Supply(data)
     one, other = supply.one_of([(_ONE, _OTHER), (_ASKING, _OTHER)])
-    line = Line(_machine(one, 1), _machine(other, 2), again=(1.0, 1.7))
+    line = Line(_machine(one, 1), _machine(other, 2), again=1)
     line.start()
     for _ in range(_STEPS):
         if supply.empty:

@@ -80,7 +80,7 @@ def _hostile(supply: Supply, line: Line) -> bytes | None:
 def check(data: bytes) -> None:
     supply = Supply(data)
     one, other = supply.one_of(_PAIRS)
-    line = Line(session(one, 1), session(other, 2), (perfect, perfect), again=(1.0, 1.7))
+    line = Line(session(one, 1), session(other, 2), (perfect, perfect), again=1)
     line.start()
     for _ in range(_STEPS):
         if supply.empty:
