@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -231,6 +232,9 @@ def test_a_peer_may_end_one_family_and_begin_it_again() -> None:
     line.carry_out(0, line.one.machine.receive(terminate, line.now))
     assert line.one.up.keys() == {4}
     assert Down(6, "the peer ended it: bye") in [effect for _, effect in line.one.effects]
+    assert line.one.machine.receive(b"\x21" + PACKETS[4], line.now) == [Deliver(PACKETS[4])]
+    assert line.one.machine.receive(b"\x57" + PACKETS[6], line.now) == []
+    assert line.one.machine.frame(PACKETS[6]) is None
     line.run(20.0)
     assert line.one.up.keys() == {4}
     line.fates[0] = good
@@ -241,13 +245,18 @@ def test_a_peer_may_end_one_family_and_begin_it_again() -> None:
 
 
 def test_a_family_that_found_no_agreement_is_tried_again_while_the_other_is_up() -> None:
-    line = between()
-    deaf = line.fates[0]
-    line.fates[0] = lambda frame: [] if frame[:2] == b"\x80\x57" else deaf(frame)
-    line.run(40.0)
+    line = between(replace(ONE, timing=Timing(max_configure=1)))
+    good = line.fates[0]
+    line.fates[:] = [lambda frame: [] if frame[:2] == b"\x80\x57" else good(frame)] * 2
+    line.run(1000.0)
     assert line.one.up.keys() == {4}
-    line.fates[0] = deaf
-    line.run(100.0)
+    tries = [
+        time for time, effect in line.one.effects if isinstance(effect, Send) and effect.frame[:3] == b"\x80\x57\x01"
+    ]
+    # Given up 3 s after each try; then 30 s, and twice as long after each failure, at most 600 s.
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(tries)] == [33, 63, 123, 243, 483]
+    line.fates[:] = [good, good]
+    line.run(2000.0)
     assert line.one.up.keys() == line.other.up.keys() == {4, 6}
 
 

@@ -58,6 +58,14 @@ def test_settings_that_make_no_sense_are_refused(build: Callable[[], object], me
     assert str(refused.value) == message
 
 
+def test_settings_may_go_to_their_limits() -> None:
+    assert Settings(mru=68, accm=0xFFFFFFFF, timing=Timing(1e-3, 1, 1, 1), echo=Echo(0.0, 1)).mru == 68
+    assert Settings(ipv4=None, ipv6=Ipv6(), mru=1280).mru == 1280
+    assert Settings(mru=65535, accm=0).mru == 65535
+    assert Identity("x" * 255, Secret(bytes(255))).name == Identity("x" * 255, Secret(b"x")).name
+    assert len(Ipv4(HERE, dns=(HERE, THERE)).dns) == 2
+
+
 def test_the_defaults_are_the_rfcs() -> None:
     """RFC 1661 4.6 and 6.1."""
     assert Timing() == Timing(restart=3.0, max_terminate=2, max_configure=10, max_failure=5)

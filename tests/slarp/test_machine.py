@@ -314,6 +314,12 @@ def test_no_bytes_make_it_raise_or_come_up(frames: list[bytes]) -> None:
             assert isinstance(effect, Send | Up)
 
 
+def test_settings_may_go_to_their_limits() -> None:
+    assert Settings(misses=1, interval=0.0, mtu=68).mtu == 68
+    assert Settings(ipv6=Ipv6(), mtu=1280).mtu == 1280
+    assert Settings(mtu=65535).mtu == 65535
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

@@ -131,6 +131,11 @@ class Line:
     def _later(self, delay: float, place: int, frame: bytes | None) -> None:
         heapq.heappush(self._under_way, (self.now + delay, next(self._order), place, frame))
 
+    def cut(self) -> None:
+        """From now on nothing arrives, not even what is under way."""
+        self.fates[:] = [dead, dead]
+        self._under_way.clear()
+
     def stop(self, place: int) -> None:
         """Unless that end is down already."""
         if self.ends[place].hangup is None:
