@@ -38,6 +38,10 @@ SIDE_SERVER: Final = {4: "10.77.0.11", 6: "2001:db8:77::11"}
 BESIDE_SERVER: Final = {4: "198.51.100.21", 6: "2001:db8:7::21"}
 "On the clients' wire."
 
+OUT_MAC: Final = "02:00:00:00:0a:01"
+INNER_MAC: Final = "02:00:00:00:0a:02"
+SIDE_OWN_MAC: Final = "02:00:00:00:0a:03"
+"Of the director's own interfaces."
 CLIENT_MAC: Final = "02:00:00:00:0c:07"
 ROUTER_MAC: Final = "02:00:00:00:0c:fe"
 BESIDE_MAC: Final = "02:00:00:00:0c:21"
@@ -77,46 +81,59 @@ def call(name: str, *arguments: int) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-class Wires:
-    """Call close() at the end; the kernel then takes everything away."""
+class Namespace:
+    """A network namespace without a name: closed, the kernel takes everything in it away."""
 
     def __init__(self) -> None:
-        self._home = os.open(_OWN, os.O_RDONLY)
+        home = os.open(_OWN, os.O_RDONLY)
         call("unshare", _CLONE_NEWNET)
         try:
-            self._fd = os.open(_OWN, os.O_RDONLY)
-            with IPRoute() as netlink:
-                self.out = _wire(netlink, "out0", "02:00:00:00:0a:01")
-                self.inner = _wire(netlink, "in0", "02:00:00:00:0a:02")
-                self.side = _wire(netlink, "side0", "02:00:00:00:0a:03")
-                _number(netlink, self)
+            self.fd = os.open(_OWN, os.O_RDONLY)
         finally:
-            call("setns", self._home, _CLONE_NEWNET)
+            _back_to(home)
 
     def close(self) -> None:
-        os.close(self._fd)
-        os.close(self._home)
+        os.close(self.fd)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Interface numbers mean those of this namespace meanwhile."""
-        call("setns", self._fd, _CLONE_NEWNET)
+        before = os.open(_OWN, os.O_RDONLY)
+        call("setns", self.fd, _CLONE_NEWNET)
         try:
             yield
         finally:
-            call("setns", self._home, _CLONE_NEWNET)
+            _back_to(before)
 
 
-def _wire(netlink: Any, name: str, mac: str) -> Wire:
-    far = f"{name}far"
-    netlink.link("add", ifname=name, kind="veth", peer={"ifname": far}, address=mac)
+def _back_to(namespace: int) -> None:
+    call("setns", namespace, _CLONE_NEWNET)
+    os.close(namespace)
+
+
+class Wires(Namespace):
+    """`ends`: where the wires end; by default in the same namespace."""
+
+    def __init__(self, ends: Namespace | None = None) -> None:
+        super().__init__()
+        with self.entered(), IPRoute() as netlink:
+            self.out = _wire(netlink, "out0", OUT_MAC, ends or self)
+            self.inner = _wire(netlink, "in0", INNER_MAC, ends or self)
+            self.side = _wire(netlink, "side0", SIDE_OWN_MAC, ends or self)
+            _number(netlink, self)
+
+
+def _wire(netlink: Any, name: str, mac: str, ends: Namespace) -> Wire:
+    far = {"ifname": f"{name}far", "net_ns_fd": ends.fd}
+    netlink.link("add", ifname=name, kind="veth", peer=far, address=mac)
     [index] = netlink.link_lookup(ifname=name)
-    [other] = netlink.link_lookup(ifname=far)
     for family in ("ipv4", "ipv6"):
         conf = Path(f"/proc/sys/net/{family}/conf/{name}")
         conf.joinpath("forwarding").write_text("1")
-    for number in (other, index):
-        netlink.link("set", index=number, state="up")
+    netlink.link("set", index=index, state="up")
+    with ends.entered(), IPRoute() as there:
+        [other] = there.link_lookup(ifname=far["ifname"])
+        there.link("set", index=other, state="up")
     return Wire(index, mac)
 
 
