@@ -81,6 +81,12 @@ interop: setup ## real servers on Debian's own kernel under qemu (root; some min
 	@tools/setup interop
 	$(PYTEST) -m interop tests/interop
 
+.PHONY: goldens
+goldens: setup ## ask the kernel's own director, IPVS, again (some minutes); writes tests/golden/ipvs.json
+	@tools/setup interop
+	$(VENV)/python tools/ipvs_goldens.py
+	$(VENV)/python tools/gen_docs.py
+
 .PHONY: test
 test: check unit bpf netns ## all of it
 

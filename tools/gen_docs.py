@@ -1,4 +1,4 @@
-"""Writes what the documents take from the code: options, JSON Schema, outcomes, commands, the API.
+"""Writes what the documents take from the code: options, JSON Schema, outcomes, commands, the API, what LVS does other.
 
 tools/gen_docs.py            write the files
 tools/gen_docs.py --check    write nothing; fail where a file is not up to date
@@ -27,7 +27,8 @@ from vipd.cli.app import app
 from vipd.config import schema
 from vipd.model import director, link, outcome, state
 
-DOCS: Final = Path(__file__).parents[1] / "docs"
+ROOT: Final = Path(__file__).parents[1]
+DOCS: Final = ROOT / "docs"
 HEAD: Final = "<!-- Made by tools/gen_docs.py from {source}; do not edit. -->\n\n"
 
 MODELS: Final[dict[str, type[BaseModel]]] = {
@@ -242,6 +243,43 @@ def answer(kind: type[Any]) -> str:
     return f"\n## {kind.__name__}\n\n{about}| field | type | meaning |\n|---|---|---|\n{rows}"
 
 
+LVS_HEAD: Final = """# Differences from LVS
+
+The kernel's own director, IPVS, and vipd were given the same packets in the same network: {cases} cases,
+{packets} packets, NAT, direct routing and tunnels, IPv4 and IPv6. What came out of IPVS of {kernel}
+with its default settings is kept in [tests/golden/ipvs.json](../tests/golden/ipvs.json), and a test compares vipd
+with it, byte for byte, with the state and timeout of the connection, and with the active and inactive connections.
+Here is every difference that is meant. What is not here is the same; the test finds what is neither.
+
+[What is like LVS](lvs.md) is the page to begin with. `make goldens` asks the kernel again.
+"""
+
+
+def lvs() -> str:
+    """From the table that the tests of the goldens go by."""
+    sys.path.insert(0, str(ROOT))
+    from tests.golden import data
+    from tests.golden.differences import CHAPTERS
+
+    goldens = data.load()
+    packets = sum(isinstance(step.does, data.Frame) for each in goldens.cases for step in each.case.steps)
+    release, version = goldens.made_by["kernel"].removeprefix("Linux ").split(" ", 1)
+    parts = [
+        HEAD.format(source="tests/golden/differences.py"),
+        LVS_HEAD.format(
+            cases=len(goldens.cases),
+            packets=f"{packets:,}",
+            kernel=f"Linux {release} ({version[version.index('Debian') :].split(' (')[0]})",
+        ),
+    ]
+    for chapter in CHAPTERS:
+        parts.append(f"\n## {chapter.title}\n\n| | LVS | vipd | why | goldens |\n|---|---|---|---|---|\n")
+        for each in chapter.differences:
+            where = "<br>".join(f"`{pattern}`" for pattern in each.where)
+            parts.append(f"| {each.what} | {each.lvs} | {each.vipd} | {each.why} | {where} |\n")
+    return "".join(parts)
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true")
@@ -252,6 +290,7 @@ def main() -> int:
         "outcomes.md": outcomes(),
         "cli.md": commands(),
         "api.md": api_page(),
+        "differences-from-lvs.md": lvs(),
     }
     stale = [name for name, text in wanted.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     for name in stale:

@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pytest
@@ -46,7 +47,10 @@ _MAKING: Final = {
 }
 _UNUSED: Final = {"test", "idlelib", "ensurepip", "lib2to3", "tkinter", "site-packages", "dist-packages", "config"}
 "Of the standard library."
-_UNUSED_PACKAGES: Final = ("mypy", "ruff", "pip", "setuptools", "hatchling", "build", "6ec57")
+_UNUSED_PACKAGES: Final = (
+    *("mypy", "ruff", "pip", "setuptools", "hatchling", "build", "6ec57"),
+    *("matplotlib", "mpl_toolkits", "PIL", "pillow", "fontTools", "contourpy"),
+)
 _MODULES: Final = ("kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch/x86/crypto")
 _MODULE_FILES: Final = ("kernel/drivers/net/dummy.ko", "kernel/drivers/net/tun.ko", "kernel/drivers/net/veth.ko")
 _INIT: Final = """#!/bin/busybox sh
@@ -64,11 +68,19 @@ cd {root}
 """
 
 
-def run(command: str, folder: Path, deadline: float) -> str:
-    """What the guest printed while it ran a line of shell at the tree's root; ends with its status."""
-    kernel = _needed()
+class MissingError(Exception):
+    """This machine lacks something, which the message names."""
+
+
+def run(command: str, folder: Path, deadline: float, more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What the guest printed while it ran a line of shell at the tree's root; ends with its status.
+
+    `more` programs and their packages, as in `_PROGRAMS`. Raises MissingError.
+    """
+    programs = {**_PROGRAMS, **more}
+    kernel = _needed(programs)
     image = folder / "image"
-    _write_image(image, folder, kernel, command)
+    _write_image(image, folder, _files(kernel, programs), command)
     arguments = [
         *("timeout", "--signal=KILL", str(deadline)),  # also where this process dies first
         *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3G"),
@@ -80,21 +92,21 @@ def run(command: str, folder: Path, deadline: float) -> str:
     return (done.stdout + done.stderr).decode(errors="replace").replace("\r", "")
 
 
-def _needed() -> Path:
-    """Debian's newest kernel; whatever is missing fails the test by name."""
+def _needed(programs: Mapping[str, str]) -> Path:
+    """Debian's newest kernel; whatever is missing is named."""
     kernels = sorted(Path("/boot").glob("vmlinuz-*-amd64"), key=lambda path: path.stat().st_mtime)
-    missing = {package for name, package in {**_MAKING, **_PROGRAMS}.items() if not shutil.which(name, path=_PATH)}
+    missing = {package for name, package in {**_MAKING, **programs}.items() if not shutil.which(name, path=_PATH)}
     if not kernels:
         missing.add("linux-image-amd64")
     if missing:
         names = ", ".join(sorted(missing))
-        pytest.fail(f"missing for a guest with Debian's kernel: {names}; `make interop` installs it", pytrace=False)
+        raise MissingError(f"missing for a guest with Debian's kernel: {names}; `tools/setup interop` installs it")
     return kernels[-1]
 
 
-def _write_image(image: Path, folder: Path, kernel: Path, command: str) -> None:
+def _write_image(image: Path, folder: Path, files: Iterable[Path], command: str) -> None:
     """Two archives, one behind the other: what is copied keeps its place; /init is new."""
-    names = sorted({name for path in _files(kernel) for name in _with_parents(path)})
+    names = sorted({name for path in files for name in _with_parents(path)})
     listing = "".join(f"{name.removeprefix('/')}\n" for name in names if name != "/")
     with image.open("wb") as out:
         archive = ["cpio", "--quiet", "-o", "-H", "newc"]
@@ -108,10 +120,10 @@ def _write_image(image: Path, folder: Path, kernel: Path, command: str) -> None:
         subprocess.run(archive, cwd=own, input=b"init\n", stdout=out, check=True)
 
 
-def _files(kernel: Path) -> Iterator[Path]:
-    programs = [Path(found) for name in _PROGRAMS if (found := shutil.which(name, path=_PATH))]
+def _files(kernel: Path, programs: Iterable[str]) -> Iterator[Path]:
+    found = [Path(path) for name in programs if (path := shutil.which(name, path=_PATH))]
     # The kernel itself calls /sbin/modprobe.
-    yield from (Path("/bin/busybox"), Path("/sbin/modprobe"), *programs, *_libraries(programs))
+    yield from (Path("/bin/busybox"), Path("/sbin/modprobe"), *found, *_libraries(found))
     yield from (Path(sys.executable), ROOT / ".venv/pyvenv.cfg", *_libraries([Path(sys.executable)]))
     standard = Path(sysconfig.get_path("stdlib"))
     yield from _tree(standard, lambda top: top in _UNUSED or top.startswith("config-"))

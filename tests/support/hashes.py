@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
 
@@ -60,13 +61,20 @@ def client_slot(client: str, port: int, slots: int) -> int:
     return (siphash(data, (HASH_KEY[0], HASH_KEY[1])) >> 32) * slots >> 32
 
 
-def flow_hash(source: str, destination: str, source_port: int, destination_port: int, protocol: int) -> int:
+def flow_hash(
+    source: str,
+    destination: str,
+    source_port: int,
+    destination_port: int,
+    protocol: int,
+    key: Sequence[int] = FLOW_KEY,
+) -> int:
     """Multilinear-HM (Lemire and Kaser, 2014) over ten words of 32 bits."""
     ports = struct.pack(">HH", source_port, destination_port)
     words = struct.unpack("<10I", packed(source) + packed(destination) + ports + bytes([protocol, 0, 0, 0]))
-    total = FLOW_KEY[0]
+    total = key[0]
     for n in range(0, 10, 2):
-        total += ((FLOW_KEY[n + 1] + words[n]) & _MASK) * ((FLOW_KEY[n + 2] + words[n + 1]) & _MASK)
+        total += ((key[n + 1] + words[n]) & _MASK) * ((key[n + 2] + words[n + 1]) & _MASK)
     return (total & _MASK) >> 32
 
 
