@@ -58,9 +58,9 @@ def test_a_looped_line_is_noticed_and_left(wanted: Settings, most: int) -> None:
 
 
 def unlucky(seed: int) -> Callable[[int], bytes]:
-    """The first number that is drawn is everybody's."""
+    """The first magic number that is drawn is everybody's."""
     source, first = Random(seed), [b"\x05\x05\x05\x05"]
-    return lambda size: first.pop() if first else source.randbytes(size)
+    return lambda size: first.pop() if first and size == 4 else source.randbytes(size)
 
 
 def test_two_ends_that_drew_the_same_magic_number_draw_again() -> None:
@@ -215,6 +215,18 @@ def test_a_rejected_protocol_is_not_sent_again_and_the_other_family_stays(protoc
     assert not line.pass_packet(0, PACKETS[4])
     later = line.one.sent()[sent:]
     assert not any(frame.startswith(b"\x80\x21") for frame in later)
+
+
+@pytest.mark.parametrize("code", [1, 5])
+def test_a_family_whose_codes_the_peer_rejects_is_not_tried_again(code: int) -> None:
+    line = opened()
+    frame = b"\x80\x57" + Packet(Code.CODE_REJECT, 1, Packet(code, 1).encode()).encode()
+    line.carry_out(0, line.one.machine.receive(frame, line.now))
+    line.run(10.0)
+    sent = len(line.one.sent())
+    line.run(1000.0)
+    assert line.one.up.keys() == {4}
+    assert not any(frame.startswith(b"\x80\x57") for frame in line.one.sent()[sent:])
 
 
 def test_a_rejected_protocol_that_nobody_speaks_does_no_harm() -> None:

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from vipd.errors import WireError
 from vipd.ppp.automaton import Action, Automaton, Event, State
 from vipd.ppp.drops import Drop, Drops
-from vipd.ppp.negotiation import Negotiation, Policy, Random
+from vipd.ppp.negotiation import Negotiation, Policy
 from vipd.ppp.settings import DEFAULT_MRU, Timing, readable
 from vipd.wire.ppp import HEADER_SIZE, Code, Packet, decode_options
 
@@ -30,7 +30,7 @@ Output: TypeAlias = Packet | Signal
 
 
 class Identifiers:
-    """Each another one than the 255 before; the first is random, so that nobody's late answers fit."""
+    """One after the other, also from one negotiation to the next, so that what is late can be told from what is new."""
 
     def __init__(self, first: int) -> None:
         self._last = first
@@ -41,7 +41,9 @@ class Identifiers:
 
 
 class ControlProtocol:
-    def __init__(self, policy: Policy, timing: Timing, random: Random, drops: Drops, *, passive: bool = False) -> None:
+    def __init__(
+        self, policy: Policy, timing: Timing, identifiers: Identifiers, drops: Drops, *, passive: bool = False
+    ) -> None:
         self.reason = ""
         "Why the layer ends or ended, for people."
         self.ended_by_peer = False
@@ -51,7 +53,7 @@ class ControlProtocol:
         self._negotiation = Negotiation(policy, timing)
         self._automaton = Automaton(timing, passive=passive)
         self._drops = drops
-        self.next_identifier = Identifiers(random(1)[0]).next
+        self.next_identifier = identifiers.next
         self._terminate = Packet(Code.TERMINATE_REQUEST, 0)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Container
 from math import inf
 from typing import Final, Protocol, TypeAlias
@@ -14,8 +13,8 @@ Random: TypeAlias = Callable[[int], bytes]
 "So many unpredictable octets."
 
 
-REMEMBERED: Final = 8
-"Configure-Requests of the peer."
+BEHIND: Final = 16
+"So many requests a late one may be behind. Who draws identifiers by lot loses one in 16 to that, for a Restart period."
 
 
 class Policy(Protocol):
@@ -56,12 +55,10 @@ class Negotiation:
     def __init__(self, policy: Policy, timing: Timing) -> None:
         self._policy = policy
         self._max_failure = timing.max_failure
-        self._memory = timing.restart
-        self._latest: Packet | None = None
-        "The Configure-Request of the peer that came last, if one came before."
-        self._replaced: deque[Packet] = deque(maxlen=REMEMBERED)
-        "Those that it took the place of."
-        self._replaced_at = -inf
+        self._restart = timing.restart
+        self._latest: int | None = None
+        "The identifier of the peer's last Configure-Request."
+        self._latest_at = -inf
         self._request: Packet | None = None
         "The Configure-Request that waits for its answer."
         self._naks_sent = 0
@@ -88,20 +85,16 @@ class Negotiation:
         return self._request
 
     def late(self, request: Packet, now: float) -> bool:
-        """Whether it is a copy of one that the peer has replaced by another just now.
+        """Whether the peer has since sent another: its identifier is a little behind that of one just heard.
 
-        To acknowledge that would leave the ends with different ideas of what was agreed: the
-        peer drops the Ack, as the answer to no request of its own. RFC 1661 knows no line that
-        puts frames out of order; one that runs over a network may be one.
+        To acknowledge it would leave the ends with different ideas of what was agreed, because the
+        peer drops the Ack: it answers no request of its own that is under way. RFC 1661 assumes
+        that no line puts packets out of order; but what carries the line may.
         """
-        if request == self._latest:
-            return False
-        if request in self._replaced and now < self._replaced_at + self._memory:
+        behind = 0 if self._latest is None else (self._latest - request.identifier) % 256
+        if 1 <= behind <= BEHIND and now < self._latest_at + self._restart:
             return True
-        if self._latest:
-            self._replaced.append(self._latest)
-            self._replaced_at = now
-        self._latest = request
+        self._latest, self._latest_at = request.identifier, now
         return False
 
     def answer(self, request: Packet) -> Packet:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from vipd.model.link import Down, Up
 from vipd.ppp.admission import Outgoing
 from vipd.ppp.automaton import Event, State
-from vipd.ppp.control import ControlProtocol, Signal
+from vipd.ppp.control import ControlProtocol, Identifiers, Signal
 from vipd.ppp.control import Output as ControlOutput
 from vipd.ppp.drops import Drops
 from vipd.ppp.ipcp import IpcpPolicy
@@ -97,7 +97,6 @@ class Layer:
 class Network:
     def __init__(self, settings: Settings, random: Random, drops: Drops) -> None:
         self._settings = settings
-        self._random = random
         self._drops = drops
         self._policies: dict[int, IpcpPolicy | Ipv6cpPolicy] = {}
         "By IP's version."
@@ -105,6 +104,7 @@ class Network:
             self._policies[4] = IpcpPolicy(settings.ipv4)
         if settings.ipv6:
             self._policies[6] = Ipv6cpPolicy(settings.ipv6, random)
+        self._identifiers = {version: Identifiers(random(1)[0]) for version in self._policies}
         self._layers: dict[int, Layer] = {}
         "By control protocol; empty outside the network phase."
 
@@ -141,7 +141,7 @@ class Network:
     def start(self, mtu: int, now: float) -> list[Item]:
         items: list[Item] = []
         for version, policy in self._policies.items():
-            make = partial(ControlProtocol, policy, self._settings.timing, self._random, self._drops)
+            make = partial(ControlProtocol, policy, self._settings.timing, self._identifiers[version], self._drops)
             layer = Layer(version, policy, mtu, make)
             self._layers[layer.number] = layer
             items += layer.begin(now)

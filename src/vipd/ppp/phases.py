@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from vipd.model.link import Down, Hangup, Phase, Reframe, Up
 from vipd.ppp.admission import Outgoing
 from vipd.ppp.automaton import Event, State
-from vipd.ppp.control import ControlProtocol, Output, Signal
+from vipd.ppp.control import ControlProtocol, Identifiers, Output, Signal
 from vipd.ppp.drops import Drop, Drops
 from vipd.ppp.lcp import LcpPolicy
 from vipd.ppp.negotiation import Random
@@ -24,13 +24,15 @@ _IGNORED: Final = frozenset({Code.IDENTIFICATION, Code.TIME_REMAINING})
 
 
 class Phases:
-    def __init__(self, settings: Settings, network: Network, random: Random, drops: Drops) -> None:
+    def __init__(
+        self, settings: Settings, network: Network, identifiers: Identifiers, random: Random, drops: Drops
+    ) -> None:
         self._settings = settings
         self._network = network
         self._random = random
         self._drops = drops
         self._policy = LcpPolicy(settings, random)
-        self._lcp = ControlProtocol(self._policy, settings.timing, random, drops, passive=settings.passive)
+        self._lcp = ControlProtocol(self._policy, settings.timing, identifiers, drops, passive=settings.passive)
         self.opened: Opened | None = None
         "While LCP is."
         self._fatal = False

@@ -10,7 +10,7 @@ from typing import Final
 from vipd.errors import WireError
 from vipd.model.link import Deliver, Down, Effect, Hangup, Phase, Send, Up
 from vipd.ppp.admission import Outgoing
-from vipd.ppp.control import COMMON_CODES
+from vipd.ppp.control import COMMON_CODES, Identifiers
 from vipd.ppp.drops import Drop, Drops
 from vipd.ppp.lcp import Terms
 from vipd.ppp.negotiation import Random
@@ -32,6 +32,7 @@ class Session:
         self._random = random
         self._drops: Drops = Counter()
         self._network = Network(settings, random, self._drops)
+        self._identifiers = Identifiers(random(1)[0])
         self._phases: Phases | None = None
         self._mtu = 0
         self._prefixes: dict[int, bytes] = {}
@@ -54,7 +55,7 @@ class Session:
 
     def start(self, now: float) -> list[Effect]:
         effects = self.lost(now)
-        self._phases = Phases(self._settings, self._network, self._random, self._drops)
+        self._phases = Phases(self._settings, self._network, self._identifiers, self._random, self._drops)
         return effects + self._carry_out(self._phases.start(now))
 
     def receive(self, frame: bytes, now: float) -> list[Effect]:
