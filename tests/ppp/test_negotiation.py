@@ -47,6 +47,7 @@ def test_the_first_request_asks_for_what_differs_from_the_defaults() -> None:
         (ONE, (QUALITY,), REJECT, None),
         (ONE, (wire.mru(1500), Option(77, b"??"), QUALITY), REJECT, (Option(77, b"??"), QUALITY)),
         (ONE, (wire.mru(1279),), NAK, (wire.mru(1280),)),
+        (ONE, (wire.mru(1280),), ACK, None),
         (replace(ONE, ipv6=None), (wire.mru(1279),), ACK, None),
         (replace(ONE, ipv6=None), (wire.mru(67),), NAK, (wire.mru(68),)),
         (ONE, (CHAP,), REJECT, None),
@@ -339,6 +340,8 @@ def test_identifiers_are_negotiated_as_rfc_5072_says() -> None:
     [request] = talk.tick()
     assert request.options == (Option(Ipv6cp.IDENTIFIER, ours),)
     [request] = talk.answer(NAK, request, [Option(Ipv6cp.IDENTIFIER, bytes(7) + b"\x09")])
+    assert request.options == (Option(Ipv6cp.IDENTIFIER, bytes(7) + b"\x09"),)
+    [request] = talk.answer(NAK, request, [Option(Ipv6cp.IDENTIFIER, b"\x09"), Option(77, bytes(8))])
     assert request.options == (Option(Ipv6cp.IDENTIFIER, bytes(7) + b"\x09"),)
     [request] = talk.answer(NAK, request, [Option(Ipv6cp.IDENTIFIER, bytes(8))])
     assert request.options[0].data not in (bytes(8), bytes(7) + b"\x09")
