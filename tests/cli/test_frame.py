@@ -34,6 +34,12 @@ def test_the_example_is_shown_with_its_stuffed_bit() -> None:
     assert "has 3 bits of the next octet" in output
 
 
+def test_without_colours_a_stuffed_bit_is_in_brackets_also_on_a_terminal() -> None:
+    environment = {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "120", "TERM": "xterm-256color"}
+    output = runner.invoke(app, ["frame", "decode", "hdlc", "--bits", EXAMPLE], env=environment).stdout
+    assert "0011111\x1b[1m(0)\x1b[0m0" in output
+
+
 def test_colours_mark_flags_and_stuffed_bits() -> None:
     environment = {"FORCE_COLOR": "1", "COLUMNS": "120", "TERM": "xterm-256color"}
     output = runner.invoke(app, ["frame", "decode", "hdlc", "--bits", EXAMPLE], env=environment).stdout

@@ -17,14 +17,15 @@ _ALGORITHMS: Final = {5: "MD5", 6: "SHA-1", 128: "MS-CHAP", 129: "MS-CHAPv2"}
 _CHECKS: Final = {1: "null", 2: "FCS-16", 4: "FCS-32"}
 _DISCRIMINATORS: Final = {0: "null", 1: "local", 2: "IP address", 3: "MAC", 4: "magic number", 5: "telephone number"}
 
+_SHORT: Final = frozenset({"accm", "dns", "fcs", "mrru", "mru", "nbns"})
+
 Value = Callable[[Scanner], object]
 
 
 def options(scan: Scanner, protocol: int) -> None:
     while scan.left:
         kind = scan.peek(1)[0]
-        name = option_name(protocol, kind) if protocol in SIZES else f"option {kind}"
-        with scan.group(name):
+        with scan.group(_name(protocol, kind)):
             scan.bits("type", 8)
             expected = SIZES.get(protocol, {}).get(kind)
             length = scan.bits("length", 8, fault=partial(_length_fault, expected))
@@ -34,6 +35,13 @@ def options(scan: Scanner, protocol: int) -> None:
             with scan.group("", length - 2):
                 if expected is None or expected == length - 2:
                     _VALUES.get((protocol, kind), _data)(scan)
+
+
+def _name(protocol: int, kind: int) -> str:
+    if protocol not in SIZES:
+        return f"option {kind}"
+    words = option_name(protocol, kind).split()
+    return " ".join(word.upper() if word in _SHORT else word for word in words)
 
 
 def _length_fault(size: int | None, length: int) -> str:

@@ -45,7 +45,8 @@ def show_specimen(screen: Console, specimen: Specimen, line: Line | None, name: 
         for row in _octet_rows(specimen, min(screen.width, WIDTH), everything):
             screen.print(row, soft_wrap=True)
     if specimen.fields:
-        screen.print(_table(specimen, line, coloured=screen.color_system is not None))
+        coloured = screen.color_system is not None and not screen.no_color
+        screen.print(_table(specimen, line, coloured))
     for said in _conclusion(specimen, line):
         screen.print(said)
 
