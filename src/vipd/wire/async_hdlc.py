@@ -23,7 +23,7 @@ ALL_CONTROLS: Final = 0xFFFFFFFF
 "The ACCM of a line of which nothing is known yet (RFC 1662 7.1)."
 
 _INVERTED: Final = [bytes((octet ^ 0x20,)) for octet in range(256)]
-_MANY: Final = 80
+_MANY: Final = 50
 "Escapes in one piece from which on numpy's fixed cost is the smaller one."
 
 
@@ -77,26 +77,28 @@ class AsyncDeframer:
 
     def _take(self, frame: bytearray, piece: bytes) -> bool:
         """Adds a piece without flags to the frame; tells whether that is not too long now."""
-        piece = self._escaped + piece.translate(None, self._dropped)
-        # An escaped escape is an octet like another. With these out of the way no two escapes
-        # stand together, and each one that has an octet behind it is meant for that.
-        piece = piece.replace(ESCAPE + ESCAPE, _INVERTED[ESCAPE[0]])
-        self._escaped = piece[-1:] if piece.endswith(ESCAPE) else b""
-        frame += _unescape(piece[: len(piece) - len(self._escaped)])
+        if self._dropped:
+            piece = piece.translate(None, self._dropped)
+        if self._escaped or ESCAPE in piece:
+            # An escaped escape is an octet like another. With these out of the way no two escapes
+            # stand together, and each one that has an octet behind it is meant for that.
+            piece = (self._escaped + piece).replace(ESCAPE + ESCAPE, _INVERTED[ESCAPE[0]])
+            self._escaped = piece[-1:] if piece.endswith(ESCAPE) else b""
+            piece = _unescape(piece[: len(piece) - len(self._escaped)])
+        frame += piece
         return len(frame) <= self._rules.longest
 
 
 def _unescape(octets: bytes) -> bytes:
     """Every escape here has an octet other than an escape behind it."""
-    escapes = octets.count(ESCAPE)
-    if escapes < _MANY:
+    if octets.count(ESCAPE) < _MANY:
         first, *rest = octets.split(ESCAPE)
-        return b"".join([first, *(_INVERTED[part[0]] + part[1:] for part in rest)])
+        return b"".join([first, *[_INVERTED[part[0]] + part[1:] for part in rest]])
     line = np.frombuffer(octets, np.uint8)
     is_escape = line == ESCAPE[0]
     resolved = line.copy()
-    resolved[1:] ^= is_escape[:-1].astype(np.uint8) << 5
-    return bytes(resolved[~is_escape])
+    resolved[1:] ^= is_escape[:-1].view(np.uint8) << 5
+    return bytes(resolved[np.flatnonzero(~is_escape)])
 
 
 class AsyncFramer:

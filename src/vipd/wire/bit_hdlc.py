@@ -12,8 +12,8 @@ the number of 1s that stand together:
 
 Nothing else has to be remembered from bit to bit. So thousands of bits are handled at once,
 as one large number: `line & line << 1` has a 1 wherever two stand together, and a few such
-steps find every stuffed 0 and every flag. These are marked, one octet for each bit, and then
-bytes.split cuts at the flags and bytes.replace takes the stuffed bits out.
+steps find every stuffed 0 and every flag. Then the line is spread out, one octet for each bit
+and stuffed ones marked; it is cut at the flags, and bytes.replace takes the marked bits out.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ _FIVE: Final = bytes((1, 1, 1, 1, 1))
 
 # What a bit's octet is for those that are more than data.
 _STUFFED: Final = b"\x02"
-_FLAG_ENDS: Final = b"\x04"
-_ABORT_ENDS: Final = b"\x08"
+_ABORT_ENDS: Final = b"\x04"
 "The 0 after seven 1s or more."
 _IDLE_BEGINS: Final = b"\x11"
 "The fifteenth 1."
+
+_BITS_SET: Final = [[bit for bit in range(8) if octet >> bit & 1] for octet in range(256)]
 
 _CONTEXT: Final = 16
 "Bits that are kept of what was fed before: what a bit means is told by the fifteen before it."
 _UNDECIDED: Final = 15
 "The last bits of what looks like data may yet be a flag's or an abort's, but not more than these."
-_AT_ONCE: Final = 16384
-"Octets; as many fit the processor's cache as bits."
+_AT_ONCE: Final = 12288
+"Octets. An octet for each of their bits is less than the 128 KiB from which on malloc asks the kernel each time."
 
 
 def stuff(bits: bytes) -> bytes:
@@ -99,19 +100,20 @@ class BitDeframer:
         return self._context >> 1 == 0x7FFF
 
     def _hear(self, octets: bytes, count: int) -> list[bytes | FrameError]:
-        line = self._context | int.from_bytes(octets, "little") << _CONTEXT
+        line = int.from_bytes(self._context.to_bytes(_CONTEXT // 8, "little") + octets, "little")
         self._context = line >> count
+        marks, flag_ends = _read(line, octets, count)
         found: list[bytes | FrameError] = []
-        *closed, rest = _marks(line, count).split(_FLAG_ENDS)
-        for marks in closed:
+        at = 0
+        for end in flag_ends:
             # Between two flags with nothing in between stands only the second, without its last bit.
-            if self._frame is not None and (self._frame or len(marks) >= len(FLAG)):
-                found += self._close(bytes(self._frame) + marks)
-            self._fed += len(marks) + 1
-            self._frame, self._frame_at, self._frame_bits = bytearray(), self._fed, 0
-        self._fed += len(rest)
+            if self._frame is not None and (self._frame or end - at >= len(FLAG)):
+                found += self._close(bytes(self._frame) + marks[at:end] if self._frame else marks[at:end])
+            at = end + 1
+            self._frame, self._frame_at, self._frame_bits = bytearray(), self._fed + at, 0
+        self._fed += count
         if self._frame is not None:
-            found += self._go_on(self._frame, rest)
+            found += self._go_on(self._frame, marks[at:])
         return found
 
     def _close(self, marks: bytes) -> list[bytes | FrameError]:
@@ -151,32 +153,45 @@ class BitDeframer:
         return [FrameError(fault, self._frame_at, len(bits) // 8)] if bits else []
 
 
-def _marks(line: int, count: int) -> bytes:
-    """What each of the last `count` bits is; before them, the least significant first, stands the context.
+def _read(line: int, octets: bytes, count: int) -> tuple[bytes, list[int]]:
+    """What each of the `count` bits in the octets is, and where flags end among them.
 
-    In these numbers the bit of value 2**n stands for what ends with the n-th bit of the line.
+    `line` is the context and these bits, the first of all the least significant. In each of
+    the numbers made of it a bit stands for what ends there: `ones2`, two 1s; `six`, a 0 after
+    six 1s or more. Behind the last bit some have one more, as if a 0 came next.
     """
-    zeros = line ^ (1 << _CONTEXT + count) - 1
     ones2 = line & line << 1
     ones4 = ones2 & ones2 << 2
-    after5 = (ones4 & line << 4) << 1 & zeros
-    stuffed = after5 & zeros << 6
-    after6 = after5 ^ stuffed
-    flags = after6 & zeros << 7
-    aborts = after6 ^ flags
-    ones8 = ones4 & ones4 << 4
-    idles = ones8 & ones8 << 7 & zeros << 15
-    marks = _spread(line, count)
-    for where, mark in ((stuffed, _STUFFED), (flags, _FLAG_ENDS), (aborts, _ABORT_ENDS), (idles, _IDLE_BEGINS)):
-        if where >> _CONTEXT:
-            marks |= _spread(where, count) * mark[0]
-    return marks.tobytes()
+    after_five = (ones4 & line << 4) << 1
+    zeros = after_five ^ after_five & line
+    six = zeros & line << 6
+    stuffed = zeros ^ six
+    aborts = six & line << 7
+    flags = six ^ aborts
+
+    marks = _spread(octets, count)
+    marks |= _spread(_octets(stuffed, octets), count) * _STUFFED[0]
+    if aborts:
+        ones8 = ones4 & ones4 << 4
+        ones15 = ones8 & ones8 << 7
+        idles = ones15 ^ ones15 & line << 15
+        marks |= _spread(_octets(aborts, octets), count) * _ABORT_ENDS[0]
+        marks |= _spread(_octets(idles, octets), count) * _IDLE_BEGINS[0]
+    return marks.tobytes(), _places(_octets(flags, octets), count)
+def _octets(number: int, like: bytes) -> bytes:
+    """The bits behind the context, as many as the others have."""
+    return number.to_bytes(len(like) + 3, "little")[_CONTEXT // 8 :][: len(like)]
 
 
-def _spread(number: int, count: int) -> npt.NDArray[np.uint8]:
-    """An octet for each bit after the context."""
-    octets = (number >> _CONTEXT).to_bytes((count + 7) // 8, "little")
+def _spread(octets: bytes, count: int) -> npt.NDArray[np.uint8]:
     return np.unpackbits(np.frombuffer(octets, np.uint8), count=count, bitorder="little")
+
+
+def _places(octets: bytes, count: int) -> list[int]:
+    """Of the bits that are set, which are few."""
+    some = np.flatnonzero(np.frombuffer(octets, np.uint8) != 0).tolist()
+    places = [8 * place + bit for place in some for bit in _BITS_SET[octets[place]]]
+    return places if not places or places[-1] < count else places[:-1]
 
 
 class BitFramer:
