@@ -14,7 +14,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 from rich.console import Console
 
-from bench import control, live, loads, testrun
+from bench import control, framing, live, loads, testrun
 from bench.effort import QUICK, Effort
 from bench.harness import MeasureError
 from bench.report import Row, dump, show
@@ -26,6 +26,7 @@ PARTS: Final[dict[str, Part]] = {
     "packets": live.rows,
     "loads": loads.rows,
     "control": control.rows,
+    "framing": framing.rows,
 }
 
 

@@ -69,6 +69,18 @@ def ahead_of(name: str, value: Samples, baseline: Samples, against: str, unit: s
     )
 
 
+def at_least(name: str, value: Samples, goal: float, unit: str) -> Row:
+    """A rate that has a goal of its own."""
+    met = value.median >= goal
+    return Row(name, round(value.median, 3), unit, goal=f">= {goal:g} {unit}", met=met, spread=value.spread)
+
+
+def beside(name: str, value: Samples, baseline: Samples, against: str, unit: str) -> Row:
+    """A figure beside another, without a goal."""
+    ratio = value.median / baseline.median if baseline.median > 0 else None
+    return Row(name, round(value.median, 3), unit, round(baseline.median, 3), ratio, "", None, value.spread, against)
+
+
 def plain(name: str, value: Samples, unit: str = "ns/packet") -> Row:
     """A figure without a goal: a floor, another balancer."""
     return Row(name, round(value.median, 3), unit, spread=value.spread)

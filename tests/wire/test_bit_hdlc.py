@@ -103,6 +103,14 @@ def test_a_run_of_ones_gets_a_zero_after_every_fifth() -> None:
     assert bits.to_text(stuff(b"\1" * 16)) == "1111101111101111101"
 
 
+@given(
+    st.lists(st.one_of(st.integers(0, 1).map(lambda bit: bytes((bit,))), st.integers(1, 200).map(lambda n: b"\1" * n)))
+)
+def test_the_first_five_ones_get_their_zero_first(pieces: list[bytes]) -> None:
+    line = b"".join(pieces)
+    assert stuff(line) == line.replace(b"\1" * 5, b"\1" * 5 + b"\0")
+
+
 @pytest.mark.parametrize("ones", range(7, 15))
 def test_seven_to_fourteen_ones_abort_a_frame(ones: int) -> None:
     line = FLAG + bytes(16) + b"\1" * ones + b"\0"

@@ -24,12 +24,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vipd.wire.bits import BitOrder, pack, reverse, unpack
+from vipd.wire.bits import BitOrder, pack, reverse
 from vipd.wire.deframer import MAX_FRAME, Fault, FrameError, FrameRules
 from vipd.wire.fcs import FCS16, FrameCheck
 
 FLAG: Final = bytes((0, 1, 1, 1, 1, 1, 1, 0))
-_FIVE: Final = bytes((1, 1, 1, 1, 1))
 
 # What a bit's octet is for those that are more than data.
 _STUFFED: Final = b"\x02"
@@ -44,13 +43,8 @@ _CONTEXT: Final = 16
 "Bits that are kept of what was fed before: what a bit means is told by the fifteen before it."
 _UNDECIDED: Final = 15
 "The last bits of what looks like data may yet be a flag's or an abort's, but not more than these."
-_AT_ONCE: Final = 12288
-"Octets. An octet for each of their bits is less than the 128 KiB from which on malloc asks the kernel each time."
-
-
-def stuff(bits: bytes) -> bytes:
-    """A 0 after every five 1s."""
-    return bits.replace(_FIVE, _FIVE + b"\0")
+_AT_ONCE: Final = 8192
+"Octets. An octet for each of their bits is little enough for malloc not to ask the kernel each time."
 
 
 class BitDeframer:
@@ -75,7 +69,7 @@ class BitDeframer:
         found: list[bytes | FrameError] = []
         for start in range(0, len(data), _AT_ONCE):
             octets = data[start : start + _AT_ONCE]
-            found += self._hear(octets if self._order == BitOrder.LSB_FIRST else reverse(octets), 8 * len(octets))
+            found += self._hear(octets if self._order is BitOrder.LSB_FIRST else reverse(octets), 8 * len(octets))
         return iter(found)
 
     def feed_bits(self, bits: bytes) -> Iterator[bytes | FrameError]:
@@ -169,22 +163,24 @@ def _read(line: int, octets: bytes, count: int) -> tuple[bytes, list[int]]:
     aborts = six & line << 7
     flags = six ^ aborts
 
-    marks = _spread(octets, count)
-    marks |= _spread(_octets(stuffed, octets), count) * _STUFFED[0]
+    marks = _spread(octets)
+    marks += _spread(_octets(stuffed, octets)) * _STUFFED[0]
     if aborts:
         ones8 = ones4 & ones4 << 4
         ones15 = ones8 & ones8 << 7
         idles = ones15 ^ ones15 & line << 15
-        marks |= _spread(_octets(aborts, octets), count) * _ABORT_ENDS[0]
-        marks |= _spread(_octets(idles, octets), count) * _IDLE_BEGINS[0]
-    return marks.tobytes(), _places(_octets(flags, octets), count)
+        marks += _spread(_octets(aborts, octets)) * _ABORT_ENDS[0]
+        marks |= _spread(_octets(idles, octets)) * _IDLE_BEGINS[0]
+    return marks[:count].tobytes(), _places(_octets(flags, octets), count) if flags else []
+
+
 def _octets(number: int, like: bytes) -> bytes:
     """The bits behind the context, as many as the others have."""
     return number.to_bytes(len(like) + 3, "little")[_CONTEXT // 8 :][: len(like)]
 
 
-def _spread(octets: bytes, count: int) -> npt.NDArray[np.uint8]:
-    return np.unpackbits(np.frombuffer(octets, np.uint8), count=count, bitorder="little")
+def _spread(octets: bytes) -> npt.NDArray[np.uint8]:
+    return np.unpackbits(np.frombuffer(octets, np.uint8), bitorder="little")
 
 
 def _places(octets: bytes, count: int) -> list[int]:
@@ -227,4 +223,30 @@ class BitFramer:
 
 def frame_bits(frame: bytes, check: FrameCheck = FCS16, order: BitOrder = BitOrder.LSB_FIRST) -> bytes:
     """A frame as it passes on the line behind a flag: FCS added, stuffed, with the flag that ends it."""
-    return stuff(unpack(frame + check.of(frame), order)) + FLAG
+    octets = frame + check.of(frame)
+    return _stuffed(octets if order is BitOrder.LSB_FIRST else reverse(octets)) + FLAG
+
+
+def stuff(bits: bytes) -> bytes:
+    """A 0 after every five 1s."""
+    filled = -len(bits) % 8
+    stuffed = _stuffed(pack(bits))
+    return stuffed[: len(stuffed) - filled]
+
+
+def _stuffed(octets: bytes) -> bytes:
+    """The bits of octets, least significant first, with a 0 after every five 1s."""
+    line = int.from_bytes(octets, "little")
+    ones2 = line & line << 1
+    five = ones2 & ones2 << 2 & line << 4
+    # Where so many 1s stand together for the first time the fifth is one that counts, and in
+    # a longer run each fifth one after it: there as many are found as already were, each time.
+    fifths = five ^ five & line << 5
+    chain, step = five, 5
+    while more := fifths << step & chain:
+        fifths |= more
+        chain &= chain << step
+        step *= 2
+    bits = _spread(octets)
+    bits += _spread(fifths.to_bytes(len(octets), "little"))
+    return bits.tobytes().replace(b"\2", b"\1\0")

@@ -28,9 +28,6 @@ class BitOrder(StrEnum):
     "As people write octets."
 
 
-_NUMPYS: Final[dict[BitOrder, Literal["little", "big"]]] = {BitOrder.LSB_FIRST: "little", BitOrder.MSB_FIRST: "big"}
-
-
 def from_text(text: str) -> bytes:
     """Bits as people write them; spaces, line ends and `_|.,:` between them mean nothing."""
     for offset, sign in enumerate(text):
@@ -45,12 +42,16 @@ def to_text(bits: bytes) -> str:
 
 def unpack(octets: bytes, order: BitOrder = BitOrder.LSB_FIRST) -> bytes:
     """The bits of whole octets."""
-    return np.unpackbits(np.frombuffer(octets, np.uint8), bitorder=_NUMPYS[order]).tobytes()
+    return np.unpackbits(np.frombuffer(octets, np.uint8), bitorder=_numpys(order)).tobytes()
 
 
 def pack(bits: bytes, order: BitOrder = BitOrder.LSB_FIRST) -> bytes:
     """Octets; the last is filled with zeros."""
-    return np.packbits(np.frombuffer(bits, np.uint8), bitorder=_NUMPYS[order]).tobytes()
+    return np.packbits(np.frombuffer(bits, np.uint8), bitorder=_numpys(order)).tobytes()
+
+
+def _numpys(order: BitOrder) -> Literal["little", "big"]:
+    return "little" if order is BitOrder.LSB_FIRST else "big"
 
 
 def reverse(octets: bytes) -> bytes:
