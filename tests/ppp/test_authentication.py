@@ -192,6 +192,16 @@ def test_a_challenge_is_answered_as_rfc_1994_says_until_it_is_known_how() -> Non
     assert talk.said[-1].data == b"the peer refuses our name and secret: go away?"
 
 
+def test_each_end_has_a_clock_of_its_own() -> None:
+    """The peer is known, and will be asked again in a minute; it has not yet said how it takes our answer."""
+    talk = Talk(replace(prover(), demand=replace(DEMAND, again=60.0)))
+    [challenge] = talk.open_lcp(ASKS_CHAP)
+    talk.say(Protocol.CHAP, ChapCode.RESPONSE, challenge.identifier, response(challenge))
+    [answer] = talk.say(Protocol.CHAP, ChapCode.CHALLENGE, 42, challenge_with(bytes(16)))
+    assert talk.session.deadline == 3.0
+    assert talk.tick() == [answer]
+
+
 def test_an_answer_that_is_never_taken_nor_refused_ends_the_link() -> None:
     talk = Talk(replace(prover(), echo=Echo(interval=0.0)))
     talk.open_lcp(ASKS_CHAP)
@@ -224,11 +234,13 @@ def test_credentials_are_sent_until_they_are_answered() -> None:
     talk = Talk(prover())
     [request] = talk.open_lcp(ASKS_PAP)
     assert (request.protocol, request.code) == (Protocol.PAP, PapCode.AUTHENTICATE_REQUEST)
+    assert "proved to peer by" not in talk.session.agreed
     assert Credentials.decode(request.data) == Credentials(NAME.encode(), SECRET.reveal())
     assert talk.tick() == [request]
     assert talk.say(Protocol.PAP, PapCode.AUTHENTICATE_ACK, request.identifier ^ 1, b"\0") == []
     talk.say(Protocol.PAP, PapCode.AUTHENTICATE_ACK, request.identifier)
     assert talk.session.phase is Phase.NETWORK
+    assert talk.session.agreed["proved to peer by"] == "pap"
     assert talk.say(Protocol.PAP, PapCode.AUTHENTICATE_NAK, request.identifier, b"\0") == []
     assert talk.session.phase is Phase.NETWORK
 
@@ -242,9 +254,11 @@ def test_the_secret_is_not_sent_in_clear_unless_that_was_allowed() -> None:
 def test_repeated_credentials_get_the_same_answer() -> None:
     talk = Talk(replace(ONE, demand=replace(DEMAND, methods=(PAP,))))
     assert talk.open_lcp() == []
+    assert "peer proved by" not in talk.session.agreed
     right, wrong = (Credentials(NAME.encode(), secret).encode() for secret in (SECRET.reveal(), b"wrong"))
     first = talk.say(Protocol.PAP, PapCode.AUTHENTICATE_REQUEST, 1, right)[0]
     assert first.code == PapCode.AUTHENTICATE_ACK
+    assert talk.session.agreed["peer proved by"] == "pap, site-b"
     for data in (right, wrong):
         [again] = talk.say(Protocol.PAP, PapCode.AUTHENTICATE_REQUEST, 2, data)
         assert (again.code, again.identifier) == (PapCode.AUTHENTICATE_ACK, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
 
 import pytest
 
@@ -13,7 +12,7 @@ from vipd.model.link import Reframe, Up
 from vipd.ppp.settings import AuthMethod, Ipv4, Settings, Timing
 from vipd.wire import ppp_options as wire
 from vipd.wire.ppp import Code, Option, Protocol
-from vipd.wire.ppp_options import Ipcp, Ipv6cp, Lcp
+from vipd.wire.ppp_options import Ipcp, Lcp
 
 LCP, IPCP, IPV6CP = Protocol.LCP, Protocol.IPCP, Protocol.IPV6CP
 ACK, NAK, REJECT = Code.CONFIGURE_ACK, Code.CONFIGURE_NAK, Code.CONFIGURE_REJECT
@@ -148,6 +147,20 @@ def test_rejected_options_are_not_asked_for_again() -> None:
     assert frame is None
 
 
+def test_each_negotiation_begins_with_all_wishes() -> None:
+    talk = Talk(ONE)
+    [first] = talk.said
+    [second] = talk.answer(REJECT, first, [PFC])
+    talk.answer(ACK, second)
+    talk.ask(LCP, 1)
+    talk.say(LCP, Code.TERMINATE_ACK, 9)  # the peer is closed, whatever we thought
+    assert talk.request(LCP).data == first.data
+    talk.answer(ACK, talk.request(LCP))
+    talk.ask(LCP, 2)
+    talk.ask(LCP, 3)  # and so when the peer begins
+    assert talk.request(LCP).data == first.data
+
+
 @pytest.mark.parametrize(
     ("nak", "asked"),
     [
@@ -249,102 +262,6 @@ def test_a_peer_that_naks_an_appended_option_only_is_left_too() -> None:
         if request.code == Code.TERMINATE_REQUEST:
             return
     pytest.fail("answered for ever")
-
-
-def ipcp_talk(ipv4: Ipv4) -> Talk:
-    talk = Talk(Settings(ipv4=ipv4))
-    talk.open_lcp()
-    return talk
-
-
-@pytest.mark.parametrize(
-    ("ipv4", "asked", "code", "answered"),
-    [
-        (Ipv4(HERE), wire.ipv4_address(Ipcp.ADDRESS, THERE), ACK, THERE),
-        (Ipv4(HERE, THERE), wire.ipv4_address(Ipcp.ADDRESS, THERE), ACK, THERE),
-        (Ipv4(HERE, THERE), wire.ipv4_address(Ipcp.ADDRESS, IPv4Address(0)), NAK, THERE),
-        (Ipv4(HERE, THERE), wire.ipv4_address(Ipcp.ADDRESS, IPv4Address("10.9.9.9")), NAK, THERE),
-        (Ipv4(HERE, THERE), Option(Ipcp.ADDRESS, b"\x0a"), NAK, THERE),
-        (Ipv4(HERE), wire.ipv4_address(Ipcp.ADDRESS, IPv4Address(0)), REJECT, None),
-        (Ipv4(HERE), wire.ipv4_address(Ipcp.ADDRESS, HERE), REJECT, None),
-        (Ipv4(HERE), wire.ipv4_address(Ipcp.ADDRESS, IPv4Address("224.0.0.5")), REJECT, None),
-        (Ipv4(HERE), Option(Ipcp.COMPRESSION, bytes.fromhex("002d0f01")), REJECT, None),
-        (Ipv4(HERE), Option(Ipcp.ADDRESSES, HERE.packed + THERE.packed), REJECT, None),
-    ],
-)
-def test_the_peers_address_is_judged(ipv4: Ipv4, asked: Option, code: Code, answered: IPv4Address | None) -> None:
-    [answer] = ipcp_talk(ipv4).ask(IPCP, 3, asked)[:1]
-    assert answer.code == code
-    assert answer.options == ((wire.ipv4_address(Ipcp.ADDRESS, answered),) if answered else (asked,))
-
-
-@pytest.mark.parametrize(("remote", "asked"), [(THERE, THERE), (None, IPv4Address(0))])
-def test_a_peer_that_says_no_address_is_asked_for_one_five_times(
-    remote: IPv4Address | None, asked: IPv4Address
-) -> None:
-    talk = ipcp_talk(Ipv4(HERE, remote))
-    for turn in range(5):
-        [answer] = talk.ask(IPCP, turn)
-        assert (answer.code, answer.options) == (NAK, (wire.ipv4_address(Ipcp.ADDRESS, asked),))
-    assert talk.ask(IPCP, 6)[0].code == ACK
-
-
-def test_name_servers_are_told_to_a_peer_that_asks() -> None:
-    first, second = IPv4Address("192.0.2.53"), IPv4Address("192.0.2.54")
-    peer = wire.ipv4_address(Ipcp.ADDRESS, THERE)
-    unknown = [wire.ipv4_address(kind, IPv4Address(0)) for kind in (Ipcp.PRIMARY_DNS, Ipcp.SECONDARY_DNS)]
-    talk = ipcp_talk(Ipv4(HERE, THERE, (first, second)))
-    [answer] = talk.ask(IPCP, 1, peer, *unknown)
-    told = (wire.ipv4_address(Ipcp.PRIMARY_DNS, first), wire.ipv4_address(Ipcp.SECONDARY_DNS, second))
-    assert (answer.code, answer.options) == (NAK, told)
-    assert talk.ask(IPCP, 2, peer, *told)[0].code == ACK
-    [answer] = ipcp_talk(Ipv4(HERE, THERE, (first,))).ask(IPCP, 1, peer, *unknown)
-    assert (answer.code, answer.options) == (REJECT, (unknown[1],))
-
-
-def test_the_address_that_the_peer_gives_is_taken() -> None:
-    talk = ipcp_talk(Ipv4())
-    [request] = talk.tick()
-    assert request.options == (wire.ipv4_address(Ipcp.ADDRESS, IPv4Address(0)),)
-    [second] = talk.answer(NAK, request, [wire.ipv4_address(Ipcp.ADDRESS, HERE)])
-    talk.answer(ACK, second)
-    talk.ask(IPCP, 1, wire.ipv4_address(Ipcp.ADDRESS, THERE))
-    assert talk.effects[-1] == Up(HERE, THERE, 1500)
-
-
-def test_a_peer_that_insists_on_another_address_for_us_is_told_and_left() -> None:
-    talk = ipcp_talk(Ipv4(HERE, THERE))
-    [request] = talk.tick()
-    while request.code == Code.CONFIGURE_REQUEST:
-        [request] = talk.answer(NAK, request, [wire.ipv4_address(Ipcp.ADDRESS, IPv4Address("10.5.5.5"))])[:1]
-    assert (request.protocol, request.code) == (IPCP, Code.TERMINATE_REQUEST)
-    assert request.data == b"the peer wants us to be 10.5.5.5, not 10.0.0.1"
-
-
-def ipv6cp_talk(identifier: bytes) -> Talk:
-    talk = Talk(replace(ONE, ipv4=None, ipv6=replace(ONE.ipv6, identifier=identifier)) if ONE.ipv6 else ONE)
-    talk.open_lcp()
-    return talk
-
-
-def test_identifiers_are_negotiated_as_rfc_5072_says() -> None:
-    ours, theirs = bytes(7) + b"\x01", bytes(7) + b"\x02"
-    talk = ipv6cp_talk(ours)
-    for wrong in (bytes(8), ours, b"\x01"):
-        [answer] = talk.ask(IPV6CP, 1, Option(Ipv6cp.IDENTIFIER, wrong))
-        assert answer.code == NAK
-        assert answer.options[0].data not in (bytes(8), ours)
-    assert talk.ask(IPV6CP, 2)[0].code == NAK
-    compression = Option(Ipv6cp.COMPRESSION, bytes.fromhex("0061"))
-    assert talk.ask(IPV6CP, 3, Option(Ipv6cp.IDENTIFIER, theirs), compression)[0].options == (compression,)
-    [request] = talk.tick()
-    assert request.options == (Option(Ipv6cp.IDENTIFIER, ours),)
-    [request] = talk.answer(NAK, request, [Option(Ipv6cp.IDENTIFIER, bytes(7) + b"\x09")])
-    assert request.options == (Option(Ipv6cp.IDENTIFIER, bytes(7) + b"\x09"),)
-    [request] = talk.answer(NAK, request, [Option(Ipv6cp.IDENTIFIER, b"\x09"), Option(77, bytes(8))])
-    assert request.options == (Option(Ipv6cp.IDENTIFIER, bytes(7) + b"\x09"),)
-    [request] = talk.answer(NAK, request, [Option(Ipv6cp.IDENTIFIER, bytes(8))])
-    assert request.options[0].data not in (bytes(8), bytes(7) + b"\x09")
 
 
 def test_what_the_line_may_do_to_characters_follows_what_was_agreed() -> None:

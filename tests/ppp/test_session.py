@@ -198,7 +198,8 @@ def test_a_peer_that_negotiates_anew_takes_all_down_and_up_again() -> None:
     line = opened()
     line.carry_out(1, line.other.machine.start(line.now))  # as if its program had been started again
     line.run(2.0)
-    assert [effect.version for _, effect in line.one.effects if isinstance(effect, Down)] == [4, 6]
+    downs = [effect for _, effect in line.one.effects if isinstance(effect, Down)]
+    assert downs == [Down(4, "the peer negotiates anew"), Down(6, "the peer negotiates anew")]
     assert line.one.up.keys() == line.other.up.keys() == {4, 6}
     assert line.pass_packet(0, PACKETS[4])
     line.run(3.0)

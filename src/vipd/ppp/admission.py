@@ -66,8 +66,11 @@ class Admission:
 
     @property
     def agreed(self) -> dict[str, str]:
+        """What is proved; nothing of what is under way."""
         found = {}
         for (protocol, verifies), side in self._sides.items():
+            if (protocol, verifies) in self._waiting:
+                continue
             name = Protocol(protocol).name.lower()
             found["peer proved by" if verifies else "proved to peer by"] = f"{name}, {side.peer}" if side.peer else name
         return found
