@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# On a crowded machine anything may take long once; what takes long always, pytest's timeout ends.
+settings.register_profile("vipd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vipd")
 
 ROOT_FOLDERS = {"bpf", "netns"}
 "Folders under tests/ in which every test needs root."
