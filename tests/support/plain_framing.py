@@ -37,7 +37,7 @@ def deframe_bits(bits: bytes, rules: FrameRules, order: BitOrder = BitOrder.LSB_
             if start is not None:
                 results += judge(unstuffed(line[start : len(line) - 8]), start - 16, rules, order)
             start = len(line)
-    if start is not None and len(unstuffed(line[start:])) > 8 * rules.longest + 15:
+    if start is not None and len(unstuffed(line[start:])) > 8 * rules.longest + 14:
         results.append(rules.too_long(start - 16))
     return results
 

@@ -139,6 +139,23 @@ def test_a_frame_of_the_greatest_size_is_taken_and_one_octet_more_is_not(check: 
     assert errors(found) == [Fault.TOO_LONG]
 
 
+def test_stuffed_bits_do_not_make_a_frame_longer() -> None:
+    frame = b"\xff" * 20
+    deframer = BitDeframer(max_frame=20)
+    line = FLAG + frame_bits(frame)
+    assert [one for at in range(0, len(line), 30) for one in deframer.feed_bits(line[at : at + 30])] == [frame]
+
+
+def test_a_frame_is_too_long_as_soon_as_no_abort_can_make_it_shorter() -> None:
+    longest = bytes(8 * 20)
+    for ones in range(7, 15):
+        found = list(BitDeframer(NO_FCS, max_frame=20).feed_bits(FLAG + longest + b"\1" * ones + b"\0"))
+        assert errors(found) == [Fault.ABORT]
+    deframer = BitDeframer(NO_FCS, max_frame=20)
+    assert list(deframer.feed_bits(FLAG + longest + bytes(14))) == []
+    assert errors(list(deframer.feed_bits(b"\0"))) == [Fault.TOO_LONG]
+
+
 def test_a_frame_that_never_ends_is_told_once_and_forgotten() -> None:
     deframer = BitDeframer(max_frame=100)
     found = [one for _ in range(1000) for one in deframer.feed(b"\x55" * 999)]

@@ -29,20 +29,21 @@ from vipd.wire.deframer import MAX_FRAME, Fault, FrameError, FrameRules
 from vipd.wire.fcs import FCS16, FrameCheck
 
 FLAG: Final = bytes((0, 1, 1, 1, 1, 1, 1, 0))
+_BUT_THE_LAST: Final = len(FLAG) - 1
 
 # What a bit's octet is for those that are more than data.
 _STUFFED: Final = b"\x02"
 _ABORT_ENDS: Final = b"\x04"
 "The 0 after seven 1s or more."
-_IDLE_BEGINS: Final = b"\x11"
-"The fifteenth 1."
+_IDLE: Final = b"\x11"
+"The fifteenth 1, and those behind it."
 
 _BITS_SET: Final = [[bit for bit in range(8) if octet >> bit & 1] for octet in range(256)]
 
 _CONTEXT: Final = 16
 "Bits that are kept of what was fed before: what a bit means is told by the fifteen before it."
-_UNDECIDED: Final = 15
-"The last bits of what looks like data may yet be a flag's or an abort's, but not more than these."
+_UNDECIDED: Final = 14
+"The last bits of what looks like data may yet be an abort's (or a flag's), but not more than these."
 _AT_ONCE: Final = 8192
 "Octets. An octet for each of their bits is little enough for malloc not to ask the kernel each time."
 
@@ -101,7 +102,7 @@ class BitDeframer:
         at = 0
         for end in flag_ends:
             # Between two flags with nothing in between stands only the second, without its last bit.
-            if self._frame is not None and (self._frame or end - at >= len(FLAG)):
+            if self._frame is not None and (self._frame or end - at > _BUT_THE_LAST):
                 found += self._close(bytes(self._frame) + marks[at:end] if self._frame else marks[at:end])
             at = end + 1
             self._frame, self._frame_at, self._frame_bits = bytearray(), self._fed + at, 0
@@ -114,7 +115,7 @@ class BitDeframer:
         """The frame that a flag ended, whose last bit is not among the marks."""
         if _ABORT_ENDS in marks:
             return self._give_up(marks)
-        bits = marks[: 1 - len(FLAG)].replace(_STUFFED, b"")
+        bits = marks[:-_BUT_THE_LAST].replace(_STUFFED, b"")
         whole, more = divmod(len(bits), 8)
         if not bits:
             return []
@@ -128,7 +129,7 @@ class BitDeframer:
         """More of a frame whose end is yet to come."""
         frame += marks
         self._frame_bits += len(marks) - marks.count(_STUFFED)
-        if _ABORT_ENDS in marks or _IDLE_BEGINS in marks:
+        if _IDLE in marks or _ABORT_ENDS in marks:
             self._frame = None
             return self._give_up(bytes(frame))
         if self._frame_bits > 8 * self._rules.longest + _UNDECIDED:
@@ -139,7 +140,7 @@ class BitDeframer:
     def _give_up(self, marks: bytes) -> list[bytes | FrameError]:
         """So many 1s stand in the frame that it is none; a fault unless nothing stands before them."""
         end = marks.find(_ABORT_ENDS)
-        idle = marks.find(_IDLE_BEGINS, 0, end if end >= 0 else None)
+        idle = marks.find(_IDLE, 0, end if end >= 0 else None)
         fault, end = (Fault.IDLE, idle) if idle >= 0 else (Fault.ABORT, end)
         bits = marks[:end].rstrip(b"\1").replace(_STUFFED, b"")
         if len(bits) > 8 * self._rules.longest:
@@ -167,10 +168,9 @@ def _read(line: int, octets: bytes, count: int) -> tuple[bytes, list[int]]:
     marks += _spread(_octets(stuffed, octets)) * _STUFFED[0]
     if aborts:
         ones8 = ones4 & ones4 << 4
-        ones15 = ones8 & ones8 << 7
-        idles = ones15 ^ ones15 & line << 15
+        idles = ones8 & ones8 << 7
         marks += _spread(_octets(aborts, octets)) * _ABORT_ENDS[0]
-        marks |= _spread(_octets(idles, octets)) * _IDLE_BEGINS[0]
+        marks |= _spread(_octets(idles, octets)) * _IDLE[0]
     return marks[:count].tobytes(), _places(_octets(flags, octets), count) if flags else []
 
 
@@ -208,7 +208,7 @@ class BitFramer:
 
     def flush(self) -> bytes:
         """An octet, or nothing where nothing waits."""
-        return self._send(FLAG) if self._waiting and len(self._waiting) < 8 else b""
+        return self._send(FLAG) if 0 < len(self._waiting) < 8 else b""
 
     def fill(self, octets: int) -> bytes:
         """What a synchronous line carries between frames: flags (RFC 1662 5.4)."""
