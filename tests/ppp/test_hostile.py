@@ -120,6 +120,16 @@ def test_a_late_reply_shows_that_the_peer_lives_too() -> None:
     assert talk.hangup == Hangup("the peer answers no Echo-Request any more")
 
 
+def test_an_echo_of_our_own_is_forgotten_once_the_peer_replies() -> None:
+    talk = talk_opened(replace(ONE, echo=Echo(interval=1.0, failures=1)))
+    [echo] = talk.tick(1.0)
+    talk.say(LCP, Code.ECHO_REPLY, echo.identifier, echo.data)
+    talk.say(LCP, Code.ECHO_REPLY, echo.identifier, EchoData(7).encode())
+    talk.tick(2.0)
+    talk.tick(3.0)
+    assert talk.hangup == Hangup("the peer answers no Echo-Request any more")
+
+
 @pytest.mark.parametrize("code", [Code.ECHO_REQUEST, Code.ECHO_REPLY, Code.PROTOCOL_REJECT])
 def test_what_belongs_to_an_opened_link_is_dropped_before(code: Code) -> None:
     talk = Talk(ONE)

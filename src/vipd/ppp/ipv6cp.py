@@ -19,7 +19,6 @@ NONE: Final = bytes(IDENTIFIER_SIZE)
 class Ipv6cpPolicy:
     def __init__(self, settings: Ipv6, random: Random) -> None:
         self.hopeless = ""
-        self._settings = settings
         self._random = random
         self._own = self._peer = NONE
         self._first = settings.identifier or random_identifier(random)
