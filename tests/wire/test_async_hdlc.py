@@ -20,7 +20,7 @@ ACCMS = st.sampled_from((0, ALL_CONTROLS, 0x000A0000, 0x00000008))
 def lines() -> st.SearchStrategy[bytes]:
     special = st.sampled_from((FLAG, ESCAPE, ESCAPE * 2, ESCAPE + FLAG, b"\x11", b"\x13", b"\x5d", b"\x5e"))
     good = st.binary(max_size=12).map(AsyncFramer().encode)
-    dense = st.integers(0, 200).map(lambda count: (ESCAPE + b"\x5e") * count)
+    dense = st.integers(0, 100).map(lambda count: (ESCAPE + b"\x5e" + ESCAPE + b"\x31") * count)
     return st.lists(st.one_of(special, good, dense, st.binary(max_size=20)), max_size=30).map(b"".join)
 
 
