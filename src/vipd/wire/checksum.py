@@ -21,3 +21,17 @@ def pseudo_header(source: Address, destination: Address, protocol: int, length: 
     if source.version == 4:
         return source.packed + destination.packed + bytes((0, protocol)) + length.to_bytes(2, "big")
     return source.packed + destination.packed + length.to_bytes(4, "big") + bytes((0, 0, 0, protocol))
+
+
+def updated(checksum: int, old: bytes, new: bytes) -> int:
+    """The checksum after the words `old` became `new` (RFC 1624 equation 3: ~(~HC + ~m + m')).
+
+    Right stays right, and wrong stays as wrong as it was.
+    """
+    total = (checksum ^ 0xFFFF) + _ones(len(old)) - int.from_bytes(old, "big") + int.from_bytes(new, "big")
+    return 0xFFFF - (total % 0xFFFF or (0xFFFF if total else 0))
+
+
+def _ones(size: int) -> int:
+    """As many bits as `size` bytes have, all set: what a number is taken from for its complement."""
+    return (1 << 8 * size) - 1

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple, TypeAlias
 
 from vipd.errors import WireError
+from vipd.model.director import Address
 from vipd.wire.checksum import internet_checksum
 from vipd.wire.reader import Reader
 
@@ -31,6 +32,9 @@ EXTENSIONS: Final = frozenset({HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTION
 
 DONT_FRAGMENT: Final = 0b010
 MORE_FRAGMENTS: Final = 0b001
+LOOSE_ROUTE: Final = 131
+STRICT_ROUTE: Final = 137
+"Options of IPv4 by which a sender asks for a way of his own (RFC 791 3.1)."
 _V4_HEADER: Final = 20
 _V6_HEADER: Final = 40
 
@@ -192,6 +196,17 @@ def decode(packet: bytes, whole: bool = True) -> Packet:
     if version == 6:
         return IPv6.decode(packet, whole)
     raise WireError(f"IP version {version}")
+
+
+def build(
+    source: Address, destination: Address, protocol: int, payload: bytes, ttl: int = 64, traffic_class: int = 0
+) -> Packet:
+    """A packet between two addresses of one family that no router may fragment."""
+    if isinstance(source, IPv4Address) and isinstance(destination, IPv4Address):
+        return IPv4(source, destination, protocol, payload, ttl, traffic_class, flags=DONT_FRAGMENT)
+    if isinstance(source, IPv6Address) and isinstance(destination, IPv6Address):
+        return IPv6(source, destination, protocol, payload, ttl, traffic_class)
+    raise ValueError(f"from {source} to {destination}, which are of two families")
 
 
 def options(raw: bytes) -> Iterator[tuple[int, bytes]]:

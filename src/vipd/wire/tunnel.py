@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from dataclasses import replace
 from typing import Final
 
 from vipd.errors import WireError
 from vipd.model.director import Address
 from vipd.wire import ip
+from vipd.wire.headers import Network
 
 OVERHEAD: Final = {4: 20, 6: 40}
 "Bytes that an outer header of this family takes."
 TTL: Final = 64
+_PROTOCOLS: Final = {4: ip.IP_IN_IP, 6: ip.IPV6_IN_IP}
 
 
 def encapsulate(inner: ip.Packet, source: Address, destination: Address, flow_label: int = 0) -> ip.Packet:
@@ -21,31 +23,24 @@ def encapsulate(inner: ip.Packet, source: Address, destination: Address, flow_la
     the identification too (RFC 2003 3.1); IPv6 inside may not be fragmented (RFC 4213 3.2).
     `flow_label` is for IPv6 outside alone (RFC 6438).
     """
-    protocol = ip.IP_IN_IP if isinstance(inner, ip.IPv4) else ip.IPV6_IN_IP
-    if isinstance(source, IPv4Address) and isinstance(destination, IPv4Address):
-        flags = inner.flags & ip.DONT_FRAGMENT if isinstance(inner, ip.IPv4) else ip.DONT_FRAGMENT
-        number = inner.identification if isinstance(inner, ip.IPv4) else 0
-        return ip.IPv4(
-            source,
-            destination,
-            protocol,
-            inner.encode(),
-            ttl=TTL,
-            traffic_class=inner.traffic_class,
-            identification=number,
-            flags=flags,
-        )
-    if isinstance(source, IPv6Address) and isinstance(destination, IPv6Address):
-        return ip.IPv6(
-            source,
-            destination,
-            protocol,
-            inner.encode(),
-            hop_limit=TTL,
-            traffic_class=inner.traffic_class,
-            flow_label=flow_label,
-        )
-    raise ValueError(f"a tunnel from {source} to {destination}, which are of two families")
+    outer = ip.build(source, destination, _PROTOCOLS[inner.source.version], inner.encode(), TTL)
+    if isinstance(inner, ip.IPv4):
+        return _inherit(outer, inner.traffic_class, inner.identification, inner.flags & ip.DONT_FRAGMENT, flow_label)
+    return _inherit(outer, inner.traffic_class, 0, ip.DONT_FRAGMENT, flow_label)
+
+
+def outer_header(inner: Network, source: Address, destination: Address, flow_label: int = 0) -> bytes:
+    """As `encapsulate` makes it, for a packet whose own bytes are to stay as they are."""
+    outer = ip.build(source, destination, _PROTOCOLS[inner.version], bytes(inner.length), TTL)
+    flags = ip.DONT_FRAGMENT if inner.dont_fragment else 0
+    outer = _inherit(outer, inner.traffic_class, inner.identification, flags, flow_label)
+    return outer.encode()[: OVERHEAD[source.version]]
+
+
+def _inherit(outer: ip.Packet, traffic_class: int, identification: int, flags: int, flow_label: int) -> ip.Packet:
+    if isinstance(outer, ip.IPv6):
+        return replace(outer, traffic_class=traffic_class, flow_label=flow_label)
+    return replace(outer, traffic_class=traffic_class, identification=identification, flags=flags)
 
 
 def decapsulate(outer: ip.Packet) -> ip.Packet:
