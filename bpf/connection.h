@@ -266,3 +266,10 @@ __noinline int connection_end(__u32 position, __u64 life)
 	slot_release(position);
 	return 1;
 }
+
+/* Its time is over: whoever sees it first ends it. */
+static __always_inline void connection_expire(__u32 position, __u64 life)
+{
+	if (connection_end(position, life))
+		count_event(EVENT_CONNECTION_EXPIRED);
+}

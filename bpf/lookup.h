@@ -23,7 +23,7 @@ static __always_inline int reply_is_known(struct packet *pkt, struct connection 
 	if (!life)
 		return 0;
 	if (life_is_over(life, tick)) {
-		connection_end(conn->twin - 1, life);
+		connection_expire(conn->twin - 1, life);
 		return 0;
 	}
 	/* A later fragment has no flags to tell a state by: its first one was noted. */
@@ -43,7 +43,7 @@ static __always_inline int client_is_known(struct packet *pkt, struct connection
 	__u64 life = pkt->life;
 
 	if (life_is_over(life, tick)) {
-		connection_end(pkt->position, life);
+		connection_expire(pkt->position, life);
 		return 0;
 	}
 	if (pkt->segment == SEGMENT_SYN && pkt->new_allowed && pkt->tcp &&

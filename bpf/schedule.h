@@ -232,9 +232,11 @@ __noinline __u32 reply_reserve(const struct flow *flow, __u32 tick)
 		if (!(life_flags(old->life) & CONNECTION_REPLY) || !client)
 			return COLLISION;
 		life = *(volatile __u64 *)&client->life;
-		if (life && !life_is_over(life, tick) && !state_is_closing(life_state(life)))
+		if (life && life_is_over(life, tick))
+			connection_expire(twin, life);
+		else if (life && !state_is_closing(life_state(life)))
 			return COLLISION;
-		if (life)
+		else if (life)
 			connection_end(twin, life);
 	}
 	return slot_reserve(flow_hash(flow));

@@ -22,9 +22,8 @@ __noinline int bucket_sweep(__u32 key, __u32 tick)
 	for (int i = 0; i < BUCKET_SLOTS; i++) {
 		__u64 life = *(volatile __u64 *)&bucket->slot[i].life;
 
-		if (life && !(life_flags(life) & CONNECTION_REPLY) && life_is_over(life, tick) &&
-		    connection_end(key * BUCKET_SLOTS + i, life))
-			count_event(EVENT_CONNECTION_EXPIRED);
+		if (life && !(life_flags(life) & CONNECTION_REPLY) && life_is_over(life, tick))
+			connection_expire(key * BUCKET_SLOTS + i, life);
 	}
 	return 0;
 }

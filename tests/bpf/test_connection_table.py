@@ -277,5 +277,5 @@ def test_an_expired_entry_of_a_full_table_makes_room_when_its_own_flow_comes(sma
     victim = next(entry for entry in small.entries() if entry.source_port == ports[3])
     small.set_life(victim, expires=now() - 1)
     result = small.run(framed(request(family, UDP, sport=ports[3]), small.wires.out))
-    assert result.events == {"CONNECTION_NEW": 1}
+    assert result.events == {"CONNECTION_EXPIRED": 1, "CONNECTION_NEW": 1}
     assert len(small.entries()) == 16
