@@ -92,7 +92,7 @@ static __always_inline enum outcome parse_ip4(struct xdp_md *ctx, struct packet 
 	return CONTINUE;
 }
 
-/* RFC 8200 4: walk to the transport header, at most EXTENSION_HEADERS of them. */
+/* RFC 8200 4: walk to the transport header, the last of EXTENSION_HEADERS at the latest. */
 static __always_inline enum outcome walk_extension_headers(struct packet *pkt)
 {
 	struct cursor cur = { .pos = pkt->ip6 + 1, .end = pkt->end };
@@ -112,7 +112,10 @@ static __always_inline enum outcome walk_extension_headers(struct packet *pkt)
 		header = pull(&cur, 8);
 		if (!header)
 			return DROP_MALFORMED;
-		length = 8;
+		length = next == IPPROTO_FRAGMENT ? 8 : (header[1] + 1) * 8;
+		offset += length;
+		if (!pull(&cur, length - 8) || offset > pkt->l3_length)
+			return DROP_MALFORMED;
 		if (next == IPPROTO_FRAGMENT) {
 			__u16 fragment = header[2] << 8 | header[3];
 
@@ -127,15 +130,10 @@ static __always_inline enum outcome walk_extension_headers(struct packet *pkt)
 			if (pkt->fragment && header[0] != IPPROTO_TCP && header[0] != IPPROTO_UDP &&
 			    header[0] != IPPROTO_ICMPV6)
 				return PASS_EXTENSION_HEADER;
-		} else {
-			/* RFC 5095: type 0 routes are not followed, nor is any other. */
-			if (next == IPPROTO_ROUTING && header[3])
-				return PASS_EXTENSION_HEADER;
-			length = (header[1] + 1) * 8;
-			if (!pull(&cur, length - 8))
-				return DROP_MALFORMED;
 		}
-		offset += length;
+		/* RFC 5095: type 0 routes are not followed, nor is any other. */
+		if (next == IPPROTO_ROUTING && header[3])
+			return PASS_EXTENSION_HEADER;
 		next = header[0];
 		if (pkt->fragment == FRAGMENT_LATER)
 			break;
@@ -144,7 +142,7 @@ static __always_inline enum outcome walk_extension_headers(struct packet *pkt)
 		return PASS_EXTENSION_HEADER;
 	pkt->flow.protocol = next;
 	pkt->l4_offset = offset;
-	return offset > pkt->l3_length ? DROP_MALFORMED : CONTINUE;
+	return CONTINUE;
 }
 
 static __always_inline enum outcome parse_ip6(struct xdp_md *ctx, struct packet *pkt,
