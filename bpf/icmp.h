@@ -124,8 +124,6 @@ static __always_inline void error_rewrite(const struct packet *pkt, int source,
 
 static __always_inline enum outcome error_leaves(struct packet *pkt, const struct next_hop *hop)
 {
-	if (hop->kind == NEXT_HOP_NO_ROUTE)
-		return DROP_NO_ROUTE;
 	if (hop_kind(pkt, hop) != NEXT_HOP_ETHERNET || pkt->l3_length > hop->mtu)
 		return ROUTE_ICMP_ERROR;
 	ttl_decrement(pkt);
@@ -161,6 +159,8 @@ static __always_inline enum outcome error_to_server(struct xdp_md *ctx, struct p
 		       why == ROUTE_TUN	  ? ROUTE_ICMP_ERROR :
 					    why;
 	}
+	if (hop->kind == NEXT_HOP_NO_ROUTE)
+		return DROP_NO_ROUTE;
 	quote_rewrite(pkt, quote, 1, &server->address, server->port ?: quote->ports[0]);
 	error_rewrite(pkt, 0, &server->address);
 	count_in(pkt);
@@ -188,6 +188,18 @@ static __always_inline enum outcome error_to_client(struct xdp_md *ctx, struct p
 	return error_leaves(pkt, &hop);
 }
 
+/* Of either entry: whether the connection is not over yet. */
+static __always_inline int connection_counts(const struct connection *conn, __u32 tick)
+{
+	__u64 life = conn->life;
+
+	if (life_flags(life) & CONNECTION_REPLY) {
+		conn = connection_at(conn->twin - 1);
+		life = conn ? conn->life : 0;
+	}
+	return life && !life_is_over(life, tick);
+}
+
 static __always_inline enum outcome icmp(struct xdp_md *ctx, struct packet *pkt)
 {
 	enum outcome not_ours = pkt->vip_bit ? PASS_ICMP : PASS_NOT_OURS;
@@ -202,7 +214,7 @@ static __always_inline enum outcome icmp(struct xdp_md *ctx, struct packet *pkt)
 		return not_ours;
 	position = connection_position(&flow);
 	conn = position == NO_SLOT ? NULL : connection_at(position);
-	if (!conn)
+	if (!conn || !connection_counts(conn, tick_of(pkt->now)))
 		return not_ours;
 	pkt->hash = flow_hash(&flow);
 	pkt->real_server_id = conn->real_server;

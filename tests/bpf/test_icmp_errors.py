@@ -34,12 +34,13 @@ from tests.support.packets import (
     udp,
 )
 from tests.support.tables import TCP as TCP_NUMBER
-from tests.support.tables import Director
+from tests.support.tables import Director, Traffic, now
 from tests.support.wires import (
     CLIENT,
     CLIENT_MAC,
     FAR_SERVER,
     GATEWAY_MAC,
+    LOST_SERVER,
     NARROW_LINK,
     SILENT_SERVER,
     VIP,
@@ -242,6 +243,29 @@ def test_the_kernel_routes_an_error_that_xdp_cannot_send(director: Director, fam
     came(result, XDP_PASS, "ROUTE_ICMP_ERROR")
     quoted = error.rewritten(0, SILENT_SERVER[family], SERVER_PORT)
     assert result.frame == framed(error.packet(quoted, dst=SILENT_SERVER[family]), director.wires.out)
+
+
+@each_family
+@each_protocol
+def test_an_error_for_a_server_without_a_route_is_dropped_and_not_counted_as_sent(
+    director: Director, family: int, protocol: int
+) -> None:
+    only = connect(director, family, protocol, Method.NAT, LOST_SERVER[family])
+    packet = to_vip(family, protocol, KINDS[family][0]).packet()
+    came(director.run(framed(packet, director.wires.out)), XDP_DROP, "DROP_NO_ROUTE")
+    assert director.traffic(only) == Traffic(connections=1)
+
+
+@each_family
+@each_protocol
+def test_a_connection_that_is_over_is_nobodys(director: Director, family: int, protocol: int) -> None:
+    """Also before the sweeper comes by."""
+    connect(director, family, protocol, Method.NAT)
+    director.set_life(director.connection(), expires=now() - 1)
+    there = framed(to_vip(family, protocol, KINDS[family][0]).packet(), director.wires.out)
+    passed(director, there, "PASS_ICMP")
+    back = framed(to_client(family, protocol, KINDS[family][0]).packet(), director.wires.inner)
+    passed(director, back, "PASS_NOT_OURS", director.wires.inner)
 
 
 @each_family
