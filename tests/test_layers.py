@@ -18,6 +18,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "errors": set(),
     "model": {"errors"},
     "wire": {"errors", "model"},
+    "spec": {"errors", "model", "wire"},
     "ppp": {"errors", "model", "wire"},
     "slarp": {"errors", "model", "wire"},
     "segment": {"errors", "wire"},
@@ -35,7 +36,10 @@ LAYERS: Final[dict[str, set[str]]] = {
     "cli": {"errors", "model", "wire", "segment", "anatomy", "config", "api", "daemon", "realserver", "link", "lab"},
 }
 
-PURE: Final = {"errors", "model", "wire", "ppp", "slarp", "segment", "anatomy", "dataplane.port", "control", "config"}
+PURE: Final = {
+    *("errors", "model", "wire", "spec", "ppp", "slarp", "segment", "anatomy"),
+    *("dataplane.port", "control", "config"),
+}
 IMPURE_MODULES: Final = {"asyncio", "socket", "time", "random", "os", "logging"}
 
 FILE_LINES: Final = 400

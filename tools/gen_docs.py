@@ -1,4 +1,4 @@
-"""Writes what the documents take from the code: options, JSON Schema, outcomes, commands, the API, what LVS does other.
+"""Writes what the documents take from the code: options, JSON Schema, outcomes, commands, the API, rules, LVS.
 
 tools/gen_docs.py            write the files
 tools/gen_docs.py --check    write nothing; fail where a file is not up to date
@@ -26,6 +26,7 @@ from vipd.api.server import application
 from vipd.cli.app import app
 from vipd.config import schema
 from vipd.model import director, link, outcome, state
+from vipd.spec import RULES
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -280,6 +281,41 @@ def lvs() -> str:
     return "".join(parts)
 
 
+RULES_HEAD: Final = """# The rules
+
+Every sentence of the specification (`src/vipd/spec/`), by stage and in the order of the way; `{…}` is what
+it was applied to. A packet's decision comes with those that were applied to it. How to read the
+specification, and how the BPF program is held against it: [specification.md](specification.md).
+"""
+
+STAGES: Final = {
+    "parse": "Frame to flow: what is ours, what it is, and what is wrong with it.",
+    "fragment": "Ports for fragments that have none.",
+    "lookup": "Flow to connection: is it known, does it still count.",
+    "connection": "How a known connection's state and expiry follow its packets.",
+    "admit": "Of no known connection: for which service is it, may it come in, is it a reply.",
+    "schedule": "Which real server a new connection gets.",
+    "remember": "A new connection's entries.",
+    "next_hop": "The way to a server, or back to a client.",
+    "forward": "To the server by its method, and back under NAT.",
+    "tunnel": "Into another packet.",
+    "leave": "What every way out shares.",
+    "icmp": "ICMP errors about a connection.",
+    "answer": "What the director answers itself.",
+}
+
+
+def rules() -> str:
+    assert STAGES.keys() == {rule.stage for rule in RULES.values()}, "STAGES is not what the specification has"
+    parts = [HEAD.format(source="src/vipd/spec/"), RULES_HEAD]
+    for stage, about in STAGES.items():
+        rows = "".join(
+            f"| `{rule.name}` | {rule.text} | {rule.source} |\n" for rule in RULES.values() if rule.stage == stage
+        )
+        parts.append(f"\n## {stage}\n\n{about}\n\n| rule | what follows | from |\n|---|---|---|\n{rows}")
+    return "".join(parts)
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true")
@@ -291,6 +327,7 @@ def main() -> int:
         "cli.md": commands(),
         "api.md": api_page(),
         "differences-from-lvs.md": lvs(),
+        "rules.md": rules(),
     }
     stale = [name for name, text in wanted.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     for name in stale:
