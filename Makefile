@@ -14,14 +14,16 @@ CLANG    ?= clang
 BPFFLAGS := -O2 -g -target bpf -mcpu=v3 -fno-strict-aliasing -Wall -Wextra -Werror -MMD -MP \
             -I /usr/include/$(shell uname -m)-linux-gnu
 
-# What the package carries, and what only the benchmark loads.
-PACKAGED := $(filter-out bpf/bench%,$(wildcard bpf/*.bpf.c))
+# What the package carries, and what only the benchmark and tests load.
+PACKAGED := $(filter-out bpf/bench% bpf/harness%,$(wildcard bpf/*.bpf.c))
 OBJECTS  := $(PACKAGED:bpf/%.c=src/vipd/bpf/%.o)
-BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c))
+BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c bpf/harness*.bpf.c))
 
 PYTEST   := $(VENV)/python -m pytest
 # These tests wait more than they compute; those of one module may share a lab.
 PARALLEL := -n 2 --dist loadscope
+# These have targets of their own.
+ELSEWHERE := --ignore tests/bpf --ignore tests/spec
 # On a crowded machine a packet gets lost or a deadline passes: what failed is run once
 # more, alone and aloud; what fails again has failed.
 AGAIN     = { echo "FAILED above; once more, alone:"; $(PYTEST) --last-failed --last-failed-no-failures none
@@ -72,9 +74,13 @@ unit: setup ## tests that need no root
 bpf: setup ## the BPF programs, packet by packet (root)
 	$(PYTEST) -m root $(PARALLEL) tests/bpf || $(AGAIN) -m root tests/bpf; }
 
+.PHONY: spec
+spec: setup ## the data plane against its specification (root); SPEC_MINUTES=2, SPEC_SEED=…
+	$(PYTEST) -s -m root tests/spec
+
 .PHONY: netns
 netns: setup ## everything else that needs root: real traffic in network namespaces
-	$(PYTEST) -m root $(PARALLEL) --ignore tests/bpf || $(AGAIN) -m root --ignore tests/bpf; }
+	$(PYTEST) -m root $(PARALLEL) $(ELSEWHERE) || $(AGAIN) -m root $(ELSEWHERE); }
 
 .PHONY: interop
 interop: setup ## real servers on Debian's own kernel under qemu (root; some minutes)
@@ -88,7 +94,7 @@ goldens: setup ## ask the kernel's own director, IPVS, again (some minutes); wri
 	$(VENV)/python tools/gen_docs.py
 
 .PHONY: test
-test: check unit bpf netns ## all of it
+test: check unit bpf spec netns ## all of it
 
 .PHONY: demo
 demo: setup ## all three methods with real traffic (root); writes build/demo.json

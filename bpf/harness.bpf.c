@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What tests ask of the kernel beside the director itself: the way to an address, and
+ * a sweep of the whole table at a time of their choosing. Never part of a package.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "sweep.h"
+
+/* The frame is a struct bpf_fib_lookup, question and answer; what is returned is the helper's own. */
+SEC("xdp")
+int ask_route(struct xdp_md *ctx)
+{
+	struct bpf_fib_lookup fib, *frame = (void *)(long)ctx->data;
+	long answer;
+
+	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
+		return -1;
+	fib = *frame;
+	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	*frame = fib;
+	return answer;
+}
+
+static int sweep_one(__u32 key, struct sweep *sweep)
+{
+	bucket_sweep(key, sweep->tick);
+	return 0;
+}
+
+/* The sweeper's beat, but for the clock, which the test has set, and the number of buckets. */
+SEC("xdp")
+int sweep_all(struct xdp_md *ctx)
+{
+	struct sweep sweep = {};
+	struct sweeper *self;
+	__u32 zero = 0;
+
+	(void)ctx;
+	self = bpf_map_lookup_elem(&sweeper, &zero);
+	if (!self)
+		return XDP_ABORTED;
+	sweep.tick = tick_of(self->clock);
+	bpf_loop(config.buckets, sweep_one, &sweep, 0);
+	return XDP_PASS;
+}
+
+char _license[] SEC("license") = "GPL";
