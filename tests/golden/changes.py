@@ -267,8 +267,8 @@ def too_big_by_one(here: Here) -> Frame:
 
 def turn_of(here: Here) -> int:
     """Which of the new connections of `stimuli_changes.choices` the step is about."""
-    _, _, number = here.step.label.partition("-")
-    return ROUNDS if number == "after" else int(number)
+    kind, _, number = here.step.label.partition("-")
+    return int(number) + ROUNDS * (kind == "after")
 
 
 def by_turns(here: Here) -> Frame:

@@ -64,6 +64,10 @@ class Seen:
     counts: str = ""
     "Active and inactive connections."
 
+    def lines(self) -> list[str]:
+        """For those who compare by eye."""
+        return [*map(str, self.frames), self.connection, self.counts]
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

@@ -6,15 +6,15 @@ What XDP passes on is put on the wire as it then is, for the kernel to route, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.golden.data import INNER, OUT, Action, Case, Frame, Seen, Step
+from tests.golden.data import INNER, OUT, Frame
+from tests.golden.play import told
 from tests.golden.services import SERVICES, Service, configuration
 from tests.golden.site import Site
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX
-from tests.support.planes import opened
+from tests.support.planes import SECRET, opened
 from tests.support.wires import CLIENT, INNER_MAC, OUT_MAC
 from vipd.config import loads
 from vipd.control import desired, plan, policies
@@ -23,7 +23,6 @@ from vipd.dataplane.port import Port
 from vipd.drivers.network import Network
 from vipd.model.director import Transport
 
-_STEP: Final = 5
 _CONNECTIONS: Final = 4096
 
 
@@ -34,18 +33,13 @@ def _mac(text: str) -> bytes:
 _WIRE_OF: Final = {_mac(OUT_MAC): OUT, _mac(INNER_MAC): INNER}
 
 
-@dataclass(frozen=True, slots=True)
-class Ours:
-    seen: Seen
-    outcome: str
-    "Empty for an action."
-
-
 class Vipd:
     """Lives in the site's namespace, which the caller has entered."""
 
     def __init__(self, site: Site, root: Path) -> None:
         self._site = site
+        self.outcomes: list[str] = []
+        "Of every frame, in their order."
         self._ifindex = {OUT: site.wires.out.ifindex, INNER: site.wires.inner.ifindex}
         self._network = Network()
         self._plane = opened(root, sizes=Sizes(_CONNECTIONS))
@@ -61,51 +55,37 @@ class Vipd:
     def configure(self, services: Mapping[str, Service]) -> None:
         director = loads(configuration(services.values())).director
         ways = self._network.paths({server.address for each in director.services for server in each.servers})
-        wanted = desired(director, lambda address: ways[address].egress, bytes(range(16)))
+        wanted = desired(director, lambda address: ways[address].egress, SECRET)
         self._plane.set_timeouts(director.timeouts)
         self._plane.apply(plan(wanted, self._plane.held(), policies(director)))
 
-    def play(self, case: Case) -> tuple[Ours, ...]:
-        try:
-            return tuple(self._step(case, step) for step in case.steps)
-        finally:
-            if any(isinstance(step.does, Action) for step in case.steps):
-                self.configure(SERVICES)
+    def act(self, words: list[str]) -> None:
+        verb, name, *_ = words
+        if verb != "set":
+            self.configure({**SERVICES, name: SERVICES[name].after(verb)})
 
-    def _step(self, case: Case, step: Step) -> Ours:
-        frames: tuple[Frame, ...] = ()
-        outcome = ""
-        if isinstance(step.does, Frame):
-            frames, outcome = self._exchange(step.does)
-        else:
-            verb, name, *_ = step.does.what.split()
-            if verb != "set":
-                self.configure({**SERVICES, name: SERVICES[name].after(verb)})
-        counts = self._counts(SERVICES[case.service]) if case.alone else ""
-        return Ours(Seen(frames, self._connection(case.port), counts), outcome)
+    def restore(self) -> None:
+        self.configure(SERVICES)
 
-    def _exchange(self, frame: Frame) -> tuple[tuple[Frame, ...], str]:
+    def exchange(self, frame: Frame) -> tuple[Frame, ...]:
         before = self._plane.totals().outcomes
         run = self._plane.pins.director.run(frame.raw, ifindex=self._ifindex[frame.wire])
         [outcome] = [name for name, count in self._plane.totals().outcomes.items() if count != before[name]]
-        match run.action:
-            case a if a == XDP_DROP:
-                return (), outcome
-            case a if a == XDP_PASS:
-                return self._site.exchange(Frame(frame.wire, run.frame)), outcome
-            case a if a == XDP_TX:
-                return (Frame(frame.wire, run.frame),), outcome
-            case a if a == XDP_REDIRECT:
-                return (Frame(_WIRE_OF[run.frame[6:12]], run.frame),), outcome
-        raise AssertionError(f"XDP action {run.action} of {outcome}")
+        self.outcomes.append(outcome)
+        if run.action == XDP_DROP:
+            return ()
+        if run.action == XDP_PASS:
+            return self._site.exchange(Frame(frame.wire, run.frame))
+        assert run.action in (XDP_TX, XDP_REDIRECT), f"XDP action {run.action} of {outcome}"
+        # The test run does not tell where to, but the frame has its sender's MAC.
+        return (Frame(frame.wire if run.action == XDP_TX else _WIRE_OF[run.frame[6:12]], run.frame),)
 
-    def _connection(self, port: int) -> str:
+    def connection(self, port: int) -> str:
         known = self._plane.connections()
         found = [each for each in known if each.client_port == port and str(each.client) in CLIENT.values()]
-        told = [f"{each.state.upper()} {round(each.expires / _STEP) * _STEP} to {each.server_port}" for each in found]
-        return ", ".join(sorted(told))
+        return ", ".join(sorted(told(each.state, each.expires, each.server_port) for each in found))
 
-    def _counts(self, service: Service) -> str:
+    def counts(self, service: Service) -> str:
         counters = self._plane.counters()
         found = [
             f"{each.active}/{each.inactive}"

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.golden.cases import cases
-from tests.golden.data import Case, Frame, Goldens, Recorded, Seen, Step, dump
+from tests.golden.data import Frame, Goldens, Recorded, dump
+from tests.golden.play import play, told
 from tests.golden.services import SCHEDULERS, SERVICES, Service, changes, renewal, rules
 from tests.golden.site import Site
 from tests.support.wires import CLIENT, VIP
@@ -27,21 +28,69 @@ _LINE: Final = 120
 _CONNECTIONS: Final = Path("/proc/thread-self/net/ip_vs_conn")
 _SERVICES: Final = Path("/proc/thread-self/net/ip_vs")
 _SYSCTLS: Final = Path("/proc/sys/net/ipv4/vs")
-_STEP: Final = 5
-"Seconds: what is left of a timeout is told in fives."
 _SETTLE: Final = 0.5
 "Seconds in which the kernel ends the connections of a server that was removed, if it does."
 
 
+class Ipvs:
+    """Lives in the site's namespace, which the caller has entered."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._settings: dict[str, str] = {}
+        "Before they were changed."
+        self._changed: set[str] = set()
+        "Services."
+        _ipvsadm(rules(SERVICES.values()))
+
+    def act(self, words: list[str]) -> None:
+        match words:
+            case ["set", name, value]:
+                self._settings.setdefault(name, (_SYSCTLS / name).read_text())
+                (_SYSCTLS / name).write_text(value)
+            case [verb, name]:
+                self._changed.add(name)
+                _ipvsadm(changes(SERVICES[name], verb))
+                time.sleep(_SETTLE)
+
+    def restore(self) -> None:
+        for name, value in self._settings.items():
+            (_SYSCTLS / name).write_text(value)
+        for name in self._changed:
+            _ipvsadm(renewal(SERVICES[name]))
+        self._settings.clear()
+        self._changed.clear()
+
+    def exchange(self, frame: Frame) -> tuple[Frame, ...]:
+        return self._site.exchange(frame)
+
+    def connection(self, port: int) -> str:
+        """Columns: protocol, client, its port, VIP, its port, server, its port, state, seconds left."""
+        clients = {ip_address(client).packed.hex() for client in CLIENT.values()}
+        with _CONNECTIONS.open() as rows:
+            known = [row.split() for row in rows]
+        found = [row for row in known if row[2] == f"{port:04X}" and row[1].replace(":", "").lower() in clients]
+        return ", ".join(sorted(told(row[7], int(row[8]), int(row[6], 16)) for row in found))
+
+    def counts(self, service: Service) -> str:
+        vip = ip_address(VIP[service.family])
+        shown = vip.packed.hex().upper() if vip.version == 4 else f"[{vip.exploded}]"
+        where = re.escape(f"TCP  {shown}:{service.port:04X} ")
+        found = re.search(where + r".*\n((?:  -> .*\n)*)", _SERVICES.read_text())
+        assert found, f"{service.name} is not in {_SERVICES}"
+        return ", ".join(f"{row.split()[-2]}/{row.split()[-1]}" for row in found[1].splitlines())
+
+
+def _ipvsadm(lines: Iterable[str]) -> None:
+    subprocess.run(["ipvsadm", "--restore"], input="".join(f"{line}\n" for line in lines), text=True, check=True)
+
+
 def main() -> None:
-    subprocess.run(
-        ["modprobe", "-a", "ip_vs", "veth", *(f"ip_vs_{name}" for name in SCHEDULERS)],
-        check=True,
-    )
+    subprocess.run(["modprobe", "-a", "veth", "ip_vs", *(f"ip_vs_{name}" for name in SCHEDULERS)], check=True)
     site = Site()
     with site.wires.entered():
-        _ipvsadm(rules(SERVICES.values()))
-        recorded = tuple(_record(site, case) for case in cases())
+        ipvs = Ipvs(site)
+        recorded = tuple(Recorded(case, play(ipvs, case)) for case in cases())
         settings = {path.name: path.read_text().strip() for path in sorted(_SYSCTLS.iterdir()) if path.is_file()}
     site.close()
     made_by = {
@@ -54,62 +103,6 @@ def main() -> None:
     print()  # what the machine's own start has left on the line
     for start in range(0, len(text), _LINE):
         print(MARK + text[start : start + _LINE])
-
-
-def _record(site: Site, case: Case) -> Recorded:
-    """Whatever its actions changed is then as before."""
-    settings, services = dict[str, str](), set[str]()
-    try:
-        return Recorded(case, tuple(_seen(site, case, step, settings, services) for step in case.steps))
-    finally:
-        for name, value in settings.items():
-            (_SYSCTLS / name).write_text(value)
-        for name in services:
-            _ipvsadm(renewal(SERVICES[name]))
-
-
-def _seen(site: Site, case: Case, step: Step, settings: dict[str, str], services: set[str]) -> Seen:
-    frames: tuple[Frame, ...] = ()
-    if isinstance(step.does, Frame):
-        frames = site.exchange(step.does)
-    else:
-        match step.does.what.split():
-            case ["set", name, value]:
-                settings.setdefault(name, (_SYSCTLS / name).read_text())
-                (_SYSCTLS / name).write_text(value)
-            case [verb, name]:
-                services.add(name)
-                _ipvsadm(changes(SERVICES[name], verb))
-                time.sleep(_SETTLE)
-    return Seen(frames, _connection(case.port), _counts(SERVICES[case.service]) if case.alone else "")
-
-
-def _ipvsadm(lines: Iterable[str]) -> None:
-    subprocess.run(["ipvsadm", "--restore"], input="".join(f"{line}\n" for line in lines), text=True, check=True)
-
-
-def _connection(port: int) -> str:
-    """Columns: protocol, client, its port, VIP, its port, server, its port, state, seconds left."""
-    clients = {ip_address(client).packed.hex() for client in CLIENT.values()}
-    with _CONNECTIONS.open() as rows:
-        known = [row.split() for row in rows]
-    found = [row for row in known if row[2] == f"{port:04X}" and row[1].replace(":", "").lower() in clients]
-    return ", ".join(
-        sorted(
-            f"{state} {round(int(left) / _STEP) * _STEP} to {int(server_port, 16)}"
-            for _, _, _, _, _, _, server_port, state, left, *_ in found
-        )
-    )
-
-
-def _counts(service: Service) -> str:
-    """Of its TCP half."""
-    vip = ip_address(VIP[service.family])
-    shown = vip.packed.hex().upper() if vip.version == 4 else f"[{vip.exploded}]"
-    where = re.escape(f"TCP  {shown}:{service.port:04X} ")
-    found = re.search(where + r".*\n((?:  -> .*\n)*)", _SERVICES.read_text())
-    assert found, f"{service.name} is not in {_SERVICES}"
-    return ", ".join(f"{row.split()[-2]}/{row.split()[-1]}" for row in found[1].splitlines())
 
 
 if __name__ == "__main__":

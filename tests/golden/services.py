@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
+from tests.golden.identifiers import GUE
 from tests.support.packets import FAMILIES
 from tests.support.wires import NARROW_LINK, VIP, server
 
@@ -29,7 +30,7 @@ _IPVSADM: Final = {
     "nat": "-m",
     "dr": "-g",
     "tun": "-i",
-    "gue": "-i --tun-type gue --tun-port 6080",
+    "gue": f"-i --tun-type gue --tun-port {GUE}",
     "gre": "-i --tun-type gre",
 }
 

@@ -59,11 +59,13 @@ def same_client_of_two_services(talk: Talk) -> None:
 
 
 def choices(talk: Talk) -> None:
-    """New connections, each from a port of its own; the first of them ends at once."""
+    """New connections, each from a port of its own; then some that found others closed."""
     for n in range(ROUNDS):
         talk.says(f"syn-{n}", talk.segment("S", sport=50_000 + n))
-    talk.says("rst-0", talk.segment("R", sport=50_000))
-    talk.says("syn-after", talk.segment("S", sport=51_000))
+    for n in (0, 3, 6):
+        talk.says(f"rst-{n}", talk.segment("R", sport=50_000 + n))
+    for n in range(4):
+        talk.says(f"after-{n}", talk.segment("S", sport=51_000 + n))
 
 
 def choices_by_client(talk: Talk) -> None:

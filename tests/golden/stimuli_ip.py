@@ -39,7 +39,8 @@ _MARTIANS: Final = {
 _OPTIONS: Final[dict[str, list[Any]]] = {
     "no-operation": [IPOption_NOP()] * 4,
     "record-route": [IPOption_RR(length=11, pointer=4, routers=["0.0.0.0", "0.0.0.0"])],
-    "timestamp": [IPOption_Timestamp(length=8, pointer=5, flg=0, timestamp=0)],
+    # Full: what a router writes into it is not the time, but that it had no room.
+    "timestamp": [IPOption_Timestamp(length=8, pointer=9, flg=0, timestamp=0)],
     "router-alert": [IPOption_Router_Alert()],
     "loose-source-route": [IPOption_LSRR(length=7, pointer=8, routers=["192.0.2.9"])],
     "loose-source-route-unfinished": [IPOption_LSRR(length=7, pointer=4, routers=["192.0.2.9"])],
