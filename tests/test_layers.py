@@ -33,7 +33,10 @@ LAYERS: Final[dict[str, set[str]]] = {
     "daemon": {"errors", "model", "config", "control", "dataplane", "dataplane.port", "drivers", "api"},
     "lab": {"errors", "model", "dataplane"},
     "link": {"errors", "model", "wire", "ppp", "slarp", "drivers", "api"},
-    "cli": {"errors", "model", "wire", "segment", "anatomy", "config", "api", "daemon", "realserver", "link", "lab"},
+    "cli": {
+        *("errors", "model", "wire", "spec", "segment", "anatomy", "config"),
+        *("api", "daemon", "realserver", "link", "lab"),
+    },
 }
 
 PURE: Final = {

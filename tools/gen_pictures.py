@@ -26,6 +26,7 @@ DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "framing.md"
 PICTURES: Final = DOCUMENT.parent / "pictures"
 WIDTH: Final = 108
 "Characters."
+MARGIN: Final = 9
 _DRAWN: Final = re.compile(r"^```console\n\$ (vipd .+?)\n```\n\n!\[[^\]]+\]\(pictures/([\w-]+)\.svg\)$", re.MULTILINE)
 "A command, and the picture of what it shows."
 
@@ -50,13 +51,15 @@ _FORM: Final = (
     "{styles}\n"
     "</style>\n"
     '<rect width="100%" height="100%" rx="8" fill="#10141c"/>\n'
-    '<g transform="translate(9, 9)">\n{backgrounds}\n<g class="{unique_id}-matrix">\n{matrix}\n</g>\n</g>\n'
+    f'<g transform="translate({MARGIN}, {MARGIN})">'
+    '\n{backgrounds}\n<g class="{unique_id}-matrix">\n{matrix}\n</g>\n</g>\n'
     "</svg>\n"
 )
 
 _TEXT: Final = re.compile(
     r'<text class="(?P<style>[^"]+)" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)"[^>]*>(?P<inside>[^<]*)</text>'
 )
+_BOX: Final = re.compile(r"0 0 ([\d.]+) ([\d.]+)")
 _CHARACTER: Final = 12.2
 "Its width, in the unit of everything else."
 
@@ -79,6 +82,7 @@ def drawn(name: str, command: str) -> str:
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(output(command).strip("\n")), soft_wrap=True)
     picture = console.export_svg(title="", theme=_THEME, code_format=_FORM, unique_id=name)
+    picture = _BOX.sub(lambda box: f"0 0 {float(box[1]) + 2 * MARGIN:g} {float(box[2]) + 2 * MARGIN:g}", picture, 1)
     return re.sub(r"\s+\n", "\n", _TEXT.sub(_without_blanks, picture))
 
 

@@ -44,3 +44,16 @@ class SegmentKind(StrEnum):
     HUB = "hub"
     SWITCH = "switch"
     POINT_TO_POINT = "p2p"
+
+
+class MethodName(StrEnum):
+    NAT = "nat"
+    DR = "dr"
+    TUN = "tun"
+
+
+class Way(StrEnum):
+    """To the real server."""
+
+    ETHERNET = "ethernet"
+    POINT_TO_POINT = "p2p"

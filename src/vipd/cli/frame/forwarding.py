@@ -1,0 +1,280 @@
+"""A frame put before the executable specification of the data plane, and what comes out compared with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import islice
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vipd.anatomy import show
+from vipd.anatomy.compare import Kind, Pair, compare, octets_of
+from vipd.anatomy.dissect import Kind as Protocol
+from vipd.anatomy.dissect import Reading, bare
+from vipd.anatomy.field import Field
+from vipd.cli.frame.choices import Form, MethodName, Way
+from vipd.cli.frame.look import FAULT, NOTE, Token, rows
+from vipd.cli.frame.source import Bits, Capture, given, mistake
+from vipd.cli.frame.view import WIDTH
+from vipd.cli.output import console, grid
+from vipd.errors import WireError
+from vipd.model.director import Address, Endpoint, Method, Scheduler, Transport
+from vipd.model.outcome import OUTCOMES, Action
+from vipd.spec import Configuration, Decision, Ingress, Interface, Server, Service, State, decide
+from vipd.spec.routes import Route, StaticRoutes
+from vipd.wire import ethernet, ip
+from vipd.wire.bits import BitOrder
+from vipd.wire.fcs import NO_FCS
+from vipd.wire.transport import SYN, Tcp
+
+_OUTSIDE, _INSIDE = 1, 2
+_INSIDE_MAC: Final = bytes.fromhex("0200000000d2")
+_SERVER_MAC: Final = bytes.fromhex("020000000011")
+_NOW: Final = 1 << 40
+"Nanoseconds of the data plane's clock; any would do."
+_TUNNEL_SOURCES: Final[dict[int, tuple[Address, int]]] = {
+    4: (IPv4Address("172.16.0.0"), 16),
+    6: (IPv6Address("100::"), 32),
+}
+_VIPS: Final[dict[bool, tuple[Address, Address]]] = {
+    False: (IPv4Address("198.51.100.7"), IPv4Address("203.0.113.10")),
+    True: (IPv6Address("2001:db8:7::7"), IPv6Address("2001:db8:f::10")),
+}
+"A client and a VIP."
+_SERVERS: Final[dict[int, Address]] = {4: IPv4Address("10.0.0.11"), 6: IPv6Address("2001:db8:1::11")}
+_NAT_PORT: Final = 8080
+_MSS: Final = bytes.fromhex("020405b4")
+_STYLES: Final = {Kind.SAME: NOTE, Kind.CHANGED: "bold yellow", Kind.NEW: "bold green", Kind.GONE: "bold red"}
+_ROUTED: Final = "The kernel routes it: one hop less to live, and a frame of the line's around it, without addresses."
+_NOTES: Final = {
+    "drop_no_ethernet": "A point-to-point line has no MAC addresses: behind it a server is reached by nat or tun.",
+    "route_nat": _ROUTED,
+    "route_tun": _ROUTED,
+}
+_HEADER: Final = 14
+"Octets of Ethernet's."
+_ROW: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    method: MethodName
+    file: str | None
+    digits: str | None
+    form: Form | None
+    ipv6: bool
+    server: str | None
+    over: Way
+    everything: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    decision: Decision
+    before: bytes
+    after: bytes
+    "Nothing where nothing leaves."
+    pairs: list[Pair]
+
+
+def answer(question: Question, as_json: bool) -> bool:
+    """Whether the packet goes on to the server."""
+    frame = _frame(question)
+    decision = _decided(question, frame)
+    leaves = decision.action in (Action.FORWARD, Action.ROUTE, Action.REPLY)
+    after = decision.frame if leaves else b""
+    # The kernel takes Ethernet's header off before it sends over such a link.
+    bare_packet = question.over is Way.POINT_TO_POINT and decision.action is Action.ROUTE
+    after = after[_HEADER:] if bare_packet else after
+    old = bare(frame, Reading(Protocol.ETHERNET, NO_FCS)).fields
+    new = bare(after, Reading(Protocol.IP if bare_packet else Protocol.ETHERNET, NO_FCS)).fields
+    told = _Told(decision, frame, after, compare(old, new) if leaves else [])
+    screen = console()
+    if as_json:
+        screen.print(json.dumps(_as_json(question, told), indent=2), soft_wrap=True)
+    else:
+        _show(screen, question, told)
+    return decision.action in (Action.FORWARD, Action.ROUTE)
+
+
+def _frame(question: Question) -> bytes:
+    if question.file is None and question.digits is None:
+        return _example(question.ipv6)
+    with given(question.file, None, question.digits, question.form) as source:
+        if isinstance(source, Capture):
+            first = next(iter(islice(source.frames(), 1)), None)
+            if first is None:
+                raise mistake(source.name, "there is no frame in it")
+            return first.data
+        octets = source.as_octets(BitOrder.LSB_FIRST) if isinstance(source, Bits) else source.pieces
+        return octets[0]
+
+
+def _example(ipv6: bool) -> bytes:
+    """A client's first segment to port 80 of a VIP."""
+    client, vip = _VIPS[ipv6]
+    segment = Tcp(40000, 80, SYN, sequence=1_000_000, window=64240, options=_MSS).encode(client, vip)
+    packet: ip.Packet
+    if isinstance(client, IPv6Address) and isinstance(vip, IPv6Address):
+        packet = ip.IPv6(client, vip, ip.TCP, segment)
+    else:
+        assert isinstance(client, IPv4Address)
+        assert isinstance(vip, IPv4Address)
+        packet = ip.IPv4(client, vip, ip.TCP, segment, identification=7, flags=ip.DONT_FRAGMENT)
+    to, by = bytes.fromhex("0200000000d1"), bytes.fromhex("020000000007")
+    return ethernet.Frame(to, by, ethernet.TYPE_IPV6 if ipv6 else 0x0800, packet.encode()).encode()
+
+
+def _decided(question: Question, frame: bytes) -> Decision:
+    vip, transport, port = _asked_for(frame)
+    address, server_port = _server(question, vip)
+    method = Method(question.method)
+    if method is not Method.TUN and address.version != vip.version:
+        raise mistake("--server", f"under {method} it has an address of the VIP's family, IPv{vip.version}")
+    source, bits = _TUNNEL_SOURCES[address.version]
+    server = Server(1, address, method, server_port, tunnel_source=source, tunnel_source_bits=bits)
+    service = Service(Endpoint(vip, port, port, transport), Scheduler.RR, slots=(1,), fallback=(1,))
+    interfaces = {_OUTSIDE: Interface(frame[:6])}
+    if question.over is Way.ETHERNET:
+        interfaces[_INSIDE] = Interface(_INSIDE_MAC)
+    segment = Route(ip_network((address, address.max_prefixlen)), _INSIDE)
+    # The kernel gives zeros for a MAC address where there is none.
+    mac = _SERVER_MAC if question.over is Way.ETHERNET else bytes(6)
+    routes = StaticRoutes([segment], {_OUTSIDE: frame[:6], _INSIDE: _INSIDE_MAC}, {address: mac})
+    configuration = Configuration({1: service}, {1: server}, interfaces)
+    return decide(configuration, State(), frame, Ingress(_OUTSIDE), _NOW, routes)
+
+
+def _asked_for(frame: bytes) -> tuple[Address, Transport, int]:
+    """VIP, transport and port of a frame that a client could have sent."""
+    try:
+        found = ethernet.Frame.decode(frame)
+        packet = ip.decode(found.payload, whole=False)
+    except WireError as error:
+        raise mistake("FILE", f"no packet in an Ethernet frame: {error}") from None
+    transports = {ip.TCP: Transport.TCP, ip.UDP: Transport.UDP}
+    if packet.protocol not in transports or len(packet.payload) < 4:
+        raise mistake("FILE", f"a director forwards TCP and UDP; this is protocol {packet.protocol}")
+    return packet.destination, transports[packet.protocol], int.from_bytes(packet.payload[2:4], "big")
+
+
+def _server(question: Question, vip: Address) -> tuple[Address, int | None]:
+    nat = question.method is MethodName.NAT
+    if question.server is None:
+        return _SERVERS[vip.version], _NAT_PORT if nat else None
+    host, separator, port = question.server, "", ""
+    if question.server.startswith("["):
+        host, _, rest = question.server[1:].partition("]")
+        _, separator, port = rest.rpartition(":")
+    elif question.server.count(":") == 1:
+        host, separator, port = question.server.partition(":")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        hint = "10.0.0.11, 10.0.0.11:8080 or [2001:db8::1]:80 are"
+        raise mistake("--server", f"{question.server!r} is no address; {hint}") from None
+    if separator and not nat:
+        raise mistake("--server", f"only NAT can change the port, {question.method} cannot")
+    if separator and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise mistake("--server", f"{port!r} is no port; 1 to 65535 are")
+    return address, int(port) if separator else None
+
+
+def _show(screen: Console, question: Question, told: _Told) -> None:
+    old, new = octets_of(told.pairs, told.before, told.after)
+    _show_octets(screen, "before", told.before, old, _STYLES[Kind.GONE])
+    if told.after:
+        _show_octets(screen, "after", told.after, new, _STYLES[Kind.NEW])
+        screen.print(_table(told.pairs, question.everything))
+        screen.print(_summary(told.pairs, old, new))
+    outcome = told.decision.outcome
+    style = "green" if told.decision.action in (Action.FORWARD, Action.ROUTE) else FAULT
+    screen.print(Text.assemble((outcome, style), f"  {OUTCOMES[outcome]}"))
+    for reason in told.decision.reasons:
+        screen.print(Text.assemble(("because", NOTE), f"  {reason}"))
+    if outcome in _NOTES and question.over is Way.POINT_TO_POINT:
+        screen.print(_NOTES[outcome])
+
+
+def _summary(pairs: list[Pair], old: set[int], new: set[int]) -> Text:
+    put_in, taken = (sum(pair.field.width for pair in pairs if _is(pair, kind)) // 8 for kind in (Kind.NEW, Kind.GONE))
+    told = [f"{show.count(len(new) - put_in, 'octet')} changed"]
+    told += [f"{number} {what}" for number, what in ((put_in, "put in"), (taken, "taken away")) if number]
+    assert len(old) - taken == len(new) - put_in
+    return Text.assemble(("in all", "bold"), "  " + ", ".join(told))
+
+
+def _is(pair: Pair, kind: Kind) -> bool:
+    return pair.kind is kind and not pair.field.parts
+
+
+def _show_octets(screen: Console, name: str, octets: bytes, marked: set[int], style: str) -> None:
+    """Marked ones in colour; where there is none, with something under them."""
+    coloured = screen.color_system is not None and not screen.no_color
+    screen.print(Text.assemble((name, "bold"), f"  {show.count(len(octets), 'octet')}"))
+    for at in range(0, len(octets), _ROW):
+        written, under = Text(), Text()
+        for place in range(at, min(at + _ROW, len(octets))):
+            written.append(f"{octets[place]:02x}", style if place in marked else NOTE)
+            written.append(" ")
+            under.append("^^ " if place in marked and not coloured else "   ")
+        for line in rows([(str(at), Token(written, under))], WIDTH):
+            screen.print(line, soft_wrap=True)
+
+
+def _table(pairs: list[Pair], everything: bool) -> Table:
+    """Of fields in a row that stayed as they were the number is told, unless all are wanted."""
+    table = grid()
+    for heading in ("at", "field", "before", "after", ""):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "at" else "left")
+    quiet = 0
+    for pair in [*pairs, None]:
+        if quiet and (pair is None or pair.kind is not Kind.SAME):
+            table.add_row("", Text(f"{show.count(quiet, 'field')} as before", NOTE))
+            quiet = 0
+        if pair is None:
+            break
+        if pair.kind is Kind.SAME and not everything:
+            quiet += not pair.field.parts
+            continue
+        style = _STYLES[pair.kind]
+        name = Text("  " * pair.depth + pair.field.name, "bold" if pair.field.parts else style)
+        cells = (Text(_value(pair.before), style), Text(_value(pair.after), style))
+        said = "" if pair.kind is Kind.SAME or (pair.field.parts and pair.kind is Kind.CHANGED) else str(pair.kind)
+        table.add_row(str(pair.field.offset // 8), name, *cells, Text(said, style))
+    return table
+
+
+def _value(field: Field | None) -> str:
+    if field is None:
+        return ""
+    return field.meaning if field.parts else field.text
+
+
+def _as_json(question: Question, told: _Told) -> dict[str, Any]:
+    return {
+        "method": question.method,
+        "over": question.over,
+        "outcome": told.decision.outcome,
+        "meaning": OUTCOMES[told.decision.outcome],
+        "before": told.before.hex(),
+        "after": told.after.hex() or None,
+        "changes": [dict(_change(pair)) for pair in told.pairs if pair.kind is not Kind.SAME and not pair.field.parts],
+        "reasons": [
+            {"rule": str(reason.rule), "text": str(reason), "source": reason.rule.source}
+            for reason in told.decision.reasons
+        ],
+    }
+
+
+def _change(pair: Pair) -> Iterator[tuple[str, object]]:
+    yield "field", pair.field.name
+    yield "kind", pair.kind
+    for when, field in (("before", pair.before), ("after", pair.after)):
+        yield when, None if field is None else {"offset": field.offset, "width": field.width, "text": field.text}
