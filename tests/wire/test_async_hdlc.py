@@ -65,6 +65,19 @@ def test_what_would_be_sent_bare_by_its_escape_is_refused(others: bytes) -> None
         AsyncFramer(others=others)
 
 
+@pytest.mark.parametrize("octet", range(256))
+def test_any_other_octet_can_be_escaped(octet: int) -> None:
+    other = bytes((octet,))
+    if octet < 0x40 or octet in b"\x5d\x5e\x7d\x7e":
+        with pytest.raises(ValueError, match=f"{octet:#04x} cannot be escaped"):
+            AsyncFramer(others=other)
+        return
+    frame = bytes(range(256))
+    line = AsyncFramer(others=other).encode(frame)
+    assert other not in line[1:-1]
+    assert list(AsyncDeframer().feed(line)) == [frame]
+
+
 def test_a_frame_may_have_a_map_of_its_own() -> None:
     framer = AsyncFramer(accm=0)
     assert framer.encode(b"\x01\x02", ALL_CONTROLS)[1:5] == b"\x7d\x21\x7d\x22"

@@ -8,6 +8,7 @@ from tests.support.vectors import Vector, load, name_of, octets, written
 from vipd.wire import bits
 from vipd.wire.async_hdlc import AsyncDeframer, AsyncFramer
 from vipd.wire.bit_hdlc import FLAG, BitDeframer, frame_bits, stuff
+from vipd.wire.deframer import FrameError
 from vipd.wire.ethernet_line import EthernetDeframer, EthernetFramer
 from vipd.wire.fcs import FCS16, FCS32
 
@@ -92,3 +93,32 @@ def test_damaged_bursts_are_told_apart_and_the_next_frame_is_found(vector: Vecto
     assert written(found) == vector["found"]
     found = list(deframer.feed(EthernetFramer().encode(bytes(60)))) + list(deframer.end())
     assert found == [bytes(60)]
+
+
+@pytest.mark.parametrize("vector", BIT["frames"], ids=name_of)
+def test_no_beginning_of_a_frame_is_one_on_a_line_of_bits(vector: Vector) -> None:
+    line = bits.from_text(vector["bits"])
+    for size in range(len(line)):
+        deframer = BitDeframer()
+        assert list(deframer.feed_bits(line[:size])) == []
+        assert list(deframer.feed_bits(line[size:])) == [bytes.fromhex(vector["frame"])]
+
+
+@pytest.mark.parametrize("vector", ASYNC["frames"], ids=name_of)
+def test_no_beginning_of_a_frame_is_one_on_a_line_of_octets(vector: Vector) -> None:
+    line = b"\x7e" + bytes.fromhex(vector["wire"])
+    for size in range(len(line)):
+        deframer = AsyncDeframer(accm=int(vector["accm"], 16))
+        assert list(deframer.feed(line[:size])) == []
+        assert list(deframer.feed(line[size:])) == [bytes.fromhex(vector["frame"])]
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("vector", ETHERNET["frames"], ids=name_of)
+def test_no_beginning_of_a_burst_is_a_frame(vector: Vector, aligned: bool) -> None:
+    burst = EthernetFramer().encode(octets(vector["frame"]))
+    for size in range(1, len(burst)):
+        deframer = EthernetDeframer(aligned)
+        deframer.feed(burst[:size])
+        (found,) = deframer.end()
+        assert isinstance(found, FrameError), size
