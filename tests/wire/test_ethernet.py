@@ -11,7 +11,7 @@ from scapy.layers.l2 import LLC, SNAP, STP, Dot1AD, Dot1Q, Dot3, Ether
 from vipd.errors import WireError
 from vipd.wire.ethernet import TYPE_SERVICE_VLAN, TYPE_VLAN, Frame, Tag, padded
 from vipd.wire.hdlc import Information, Supervision, Supervisory, Unnumbered
-from vipd.wire.llc import Llc, Snap
+from vipd.wire.llc import SAP_SPANNING_TREE, Llc, Snap
 
 MACS = {"src": "02:00:00:00:00:0a", "dst": "02:00:00:00:00:0b"}
 HERE, THERE = bytes.fromhex("02000000000a"), bytes.fromhex("02000000000b")
@@ -56,14 +56,15 @@ def test_llc_is_that_of_another_implementation() -> None:
     frame = Frame.decode(padded(packet))
     llc = Llc.decode(frame.counted_payload())
     assert frame.type == 38
+    assert llc.destination == SAP_SPANNING_TREE
     assert llc == Llc(0x42, 0x42, Unnumbered(3), packet[17:])
     assert llc.encode() == packet[14:]
 
 
 def test_snap_is_that_of_another_implementation() -> None:
-    packet = bytes(Dot3(**MACS) / LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(OUI=0x00000C, code=0x2000) / b"cdp")
+    packet = bytes(Dot3(**MACS) / LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(OUI=0x080007, code=0x809B) / b"ddp")
     llc = Llc.decode(Frame.decode(padded(packet)).counted_payload())
-    assert llc == Llc(0xAA, 0xAA, Unnumbered(3), b"cdp", Snap(0x00000C, 0x2000))
+    assert llc == Llc(0xAA, 0xAA, Unnumbered(3), b"ddp", Snap(0x080007, 0x809B))
     assert llc.encode() == packet[14:]
 
 
@@ -71,6 +72,15 @@ def test_snap_is_that_of_another_implementation() -> None:
 def test_llc_counts_modulo_128(control: Information | Supervisory | Unnumbered) -> None:
     llc = Llc(0xF0, 0xF1, control, b"netbios")
     assert Llc.decode(llc.encode()) == llc
+
+
+def test_a_number_that_llc_cannot_count_to_is_refused() -> None:
+    with pytest.raises(WireError, match="128 does not fit"):
+        Llc(0xF0, 0xF1, Information(128, 0), b"").encode()
+
+
+def test_a_tag_without_more_is_a_vlan_of_no_priority() -> None:
+    assert Tag(5).encode().hex() == "81000005"
 
 
 def test_snap_with_other_access_points_is_refused() -> None:

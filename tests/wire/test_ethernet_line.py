@@ -100,6 +100,12 @@ def test_a_signal_without_end_is_told_once_and_not_kept() -> None:
     assert list(deframer.feed(with_fcs(FRAME))) + list(deframer.end()) == [FRAME]
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("preamble", range(16))
+def test_a_preamble_may_be_short_or_long(preamble: int, aligned: bool) -> None:
+    assert received(b"\x55" * preamble + with_fcs(FRAME)[7:], aligned) == [FRAME]
+
+
 @pytest.mark.parametrize(
     "burst",
     [

@@ -113,6 +113,8 @@ def test_an_extended_address_goes_on_until_a_low_bit_is_set() -> None:
     reader = Reader(bytes.fromhex("00022321ff"))
     assert decode_address(reader, extended=True).hex() == "000223"
     assert decode_address(reader).hex() == "21"
+    assert decode_address(reader, extended=True).hex() == "ff"
+    assert decode_address(Reader(bytes.fromhex("0003ff")), extended=True).hex() == "0003"
     with pytest.raises(WireError):
         decode_address(Reader(bytes.fromhex("0002")), extended=True)
 
