@@ -87,6 +87,12 @@ def test_the_longest_frame_grows_by_each_tag_but_no_third() -> None:
     assert faults(with_fcs(head.ljust(1523, b"\0"))) == [Fault.GIANT]
 
 
+def test_the_longest_frame_fits_behind_the_longest_preamble() -> None:
+    head = bytes(Ether() / Dot1AD(vlan=9) / Dot1Q(vlan=5) / IP() / UDP())
+    burst = b"\x55" * 8 + with_fcs(head.ljust(1522, b"\0"))
+    assert received(burst) == [head.ljust(1522, b"\0")]
+
+
 def test_larger_frames_are_taken_where_they_are_agreed() -> None:
     assert received(with_fcs(bytes(9014)), max_payload=9000) == [bytes(9014)]
     assert faults(with_fcs(bytes(9015)), max_payload=9000) == [Fault.GIANT]
@@ -129,6 +135,9 @@ def test_a_fault_is_where_its_frame_begins() -> None:
         (fault,) = (*deframer.feed(bad), *deframer.end())
         assert isinstance(fault, FrameError)
         assert (fault.fault, fault.offset, fault.length) == (Fault.BAD_FCS, unit * (72 + 8), 64)
+        (fault,) = (*deframer.feed(FRAME), *deframer.end())
+        assert isinstance(fault, FrameError)
+        assert (fault.fault, fault.offset, fault.length) == (Fault.NO_SFD, unit * (72 + 72), 60)
 
 
 @given(st.binary(min_size=60, max_size=100), st.data())

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from vipd.wire import bits
 from vipd.wire.async_hdlc import ALL_CONTROLS, AsyncDeframer, AsyncFramer
 from vipd.wire.bit_hdlc import FLAG, BitDeframer, frame_bits
+from vipd.wire.ethernet_line import EthernetFramer
 from vipd.wire.fcs import NO_FCS
-from vipd.wire.stretches import Part, Stretch, of_bits, of_octets
+from vipd.wire.stretches import Part, Stretch, of_bits, of_burst, of_octets
 
 BITS = st.lists(
     st.one_of(
@@ -52,6 +53,7 @@ def test_the_stuffed_bit_of_a_line_is_found_among_flag_and_data() -> None:
         ("01111110 00 1111111 0", [("flag", "01111110"), ("data", "00"), ("abort", "1111111"), ("ignored", "0")]),
         ("1" * 15 + "0111111", [("idle", "1" * 15), ("ignored", "0111111")]),
         ("1111110", [("ignored", "1111110")]),
+        ("0" + "1" * 14 + "0", [("ignored", "0"), ("abort", "1" * 14), ("ignored", "0")]),
         # The stuffed 0 is the flag's too: nobody sends that.
         ("01111110 11111 01111110", [("flag", "01111110"), ("data", "11111"), ("flag", "01111110")]),
         ("01111110 11111", [("flag", "01111110"), ("data", "11111")]),
@@ -99,6 +101,25 @@ def test_octets_have_their_parts() -> None:
         ("flag", "7e"),
         ("flag", "7e"),
     ]
+
+
+@pytest.mark.parametrize("before", ["", "0", "01100", "1"])
+def test_a_burst_has_preamble_delimiter_and_frame(before: str) -> None:
+    burst = EthernetFramer().encode(b"\xc3" * 60)
+    line = bits.from_text(before) + bits.unpack(burst) + bits.from_text("110")
+    found = [(stretch.part, stretch.end - stretch.start) for stretch in of_burst(line, aligned=not before)]
+    # A 0 before the preamble is one of its bits.
+    preamble = 56 + (before[-1:] == "0")
+    ignored = [(Part.IGNORED, len(before) + 56 - preamble)] if len(before) + 56 > preamble else []
+    expected = [(Part.PREAMBLE, preamble), (Part.DELIMITER, 8), (Part.DATA, 8 * 64), (Part.IGNORED, 3)]
+    assert found == ignored + expected
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_burst_without_a_delimiter_means_nothing(aligned: bool) -> None:
+    line = bits.unpack(b"\x55" * 20)
+    assert of_burst(line, aligned) == [Stretch(Part.IGNORED, 0, 160)]
+    assert of_burst(b"", aligned) == []
 
 
 @given(OCTETS, st.sampled_from((0, ALL_CONTROLS)))
