@@ -79,7 +79,7 @@ def test_every_decision_has_reasons_that_people_can_read(decided: list[tuple[byt
 def test_nearly_every_rule_is_applied(decided: list[tuple[bytes, Decision]]) -> None:
     applied = {str(reason.rule) for _, decision in decided for reason in decision.reasons}
     assert applied <= RULES.keys()
-    # No frame here is so short; the control plane lists no server that takes nothing; and this is rare.
+    # No frame here is so short; no table lists who takes nothing; and the last is rare.
     assert RULES.keys() - applied <= {"parse.short", "schedule.passed_over", "remember.taken_over"}
 
 

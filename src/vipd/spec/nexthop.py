@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from vipd.model.director import Address
 from vipd.spec.configuration import Server
 from vipd.spec.packet import Journey
 from vipd.spec.reason import rules_of
@@ -93,9 +94,9 @@ def kind(journey: Journey, hop: Hop) -> str:
     return ETHERNET if hop.ifindex == journey.ingress.ifindex else KERNEL
 
 
-def _ask(journey: Journey, to: object) -> tuple[Hop, bool]:
+def _ask(journey: Journey, to: Address) -> tuple[Hop, bool]:
     """The kernel's answer as a hop, and whether it may be remembered."""
-    way = journey.routes.ask(journey.ingress.ifindex, to)  # type: ignore[arg-type]
+    way = journey.routes.ask(journey.ingress.ifindex, to)
     journey.happened("next_hop_refreshed")
     match way.answer:
         case Answer.NEIGHBOUR:

@@ -14,7 +14,7 @@ from vipd.dataplane import _abi
 from vipd.dataplane.book import Book, Editor
 from vipd.dataplane.port import Port
 from vipd.dataplane.tables import INDEX
-from vipd.model.director import Address, Director, Endpoint, VirtualService
+from vipd.model.director import Address, Director, Endpoint, Timeouts, VirtualService
 from vipd.model.state import HeldService
 from vipd.spec import Configuration, Decision, Ingress, Interface, State, decide, sweep
 
@@ -35,6 +35,7 @@ class Alone:
         self._forgotten: set[Address] = set()
         self.now = _START
         self.state, self.routes = State(), Routes()
+        self.timeouts = Timeouts()
         self.set_ports(PORTS)
 
     def set_ports(self, ports: Mapping[str, Port]) -> None:
@@ -69,7 +70,11 @@ class Alone:
     def _read(self) -> None:
         written = Written(self._book.services, self._book.servers, self._slots, set(self._book.ids.values()))
         services, servers = written.services_and_servers()
-        self.configuration = Configuration(services, servers, self.interfaces, keys=KEYS, buckets=self.buckets)
+        self.configuration = Configuration(services, servers, self.interfaces, self.timeouts, KEYS, self.buckets)
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        self.timeouts = timeouts
+        self._read()
 
     def wait(self, nanoseconds: int) -> None:
         self.now += nanoseconds

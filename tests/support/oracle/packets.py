@@ -45,8 +45,9 @@ _FLAGS: Final = (
 )
 _ANSWERS: Final = (SYN | ACK, ACK, PSH | ACK, FIN | ACK, RST, RST | ACK, SYN, FIN, 0)
 _CONTINUED: Final = (ACK, FIN | ACK, SYN, RST, PSH | ACK, FIN | ACK, SYN, RST | ACK, RST, SYN | ACK, 0)
+_BYTES: Final = bytes(range(256)) * 36
 _PAYLOADS: Final = (0, 0, 3, 22, 100, 1200)
-_LENGTHS: Final = (1500, 1480, 1460, 1400, 1380, 1360, 3000)
+_LENGTHS: Final = (1500, 1480, 1460, 1400, 1380, 1360, 3000, 9000)
 "Of whole packets: what just fits on the ways that there are, with and without an outer header."
 _MSS: Final = (
     b"",
@@ -67,7 +68,7 @@ def transport(
     size = choices.of(_PAYLOADS)
     if choices.one_in(3):
         size = choices.of(_LENGTHS) - headers + choices.of((0, 1))
-    payload = (bytes(range(256)) * 12)[:size]
+    payload = _BYTES[:size]
     source, destination = ports
     if protocol == ip.TCP:
         numbers = choices.byte() << 24, choices.byte() << 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from pyroute2 import IPRoute
 from tests.support.oracle.entries import Entries
 from tests.support.oracle.images import Images
 from tests.support.oracle.network import PORTS, machines, ports
-from tests.support.oracle.plane import START, Plane, loaded_plane
+from tests.support.oracle.plane import DIRECTOR, START, Plane, loaded_plane
 from tests.support.oracle.reading import Written
 from tests.support.oracle.wanted import KEYS, Wanted
 from tests.support.oracle.worlds import LOCAL
@@ -65,7 +66,8 @@ class Pair:
         self.state = State()
         self.entries = Entries(plane)
         self.images = Images(plane)
-        dataplane.set_timeouts(Timeouts())
+        self.timeouts = Timeouts()
+        dataplane.set_timeouts(self.timeouts)
         self.set_ports(PORTS)
 
     # Both change what they were told.
@@ -75,6 +77,11 @@ class Pair:
         here = [replace(port, ifindex=self._ports[name].ifindex) for name, port in ports.items()]
         self.plane.dataplane.set_ports(here)
         self.interfaces = {port.ifindex: Interface(port.mac, port.redirect) for port in here}
+        self._read()
+
+    def set_timeouts(self, timeouts: Timeouts) -> None:
+        self.timeouts = timeouts
+        self.plane.dataplane.set_timeouts(timeouts)
         self._read()
 
     def neighbour(self, address: Address, known: bool) -> None:
@@ -114,7 +121,7 @@ class Pair:
             services,
             servers,
             self.interfaces,
-            Timeouts(),
+            self.timeouts,
             KEYS,
             self.plane.buckets,
             self.plane.next_hop_age,
@@ -135,7 +142,7 @@ class Pair:
         self.images.count("outcomes", decision.outcome)
         for event in decision.events:
             self.images.count("events", event)
-        wrong += self._take(decision.draft)
+        wrong += _remembered(self, decision.draft)
         if wrong:
             raise Disagreement(decision.outcome, wrong, _told(decision, frame))
         return decision
@@ -145,21 +152,22 @@ class Pair:
         draft, over = sweep(self.configuration, self.state, list(self.state.connections), self.plane.now)
         self.plane.sweep()
         self.images.count("events", "connection_expired", over)
-        wrong = list(self._take(draft))
+        wrong = _remembered(self, draft)
         if wrong:
             raise Disagreement("a sweep", wrong)
         return over
-
-    def _take(self, draft: Draft) -> list[str]:
-        """What both remember from now on, and where that differs."""
-        self.state.apply(draft)
-        return [*self.images.wrong(draft), *self.entries.wrong(self.state, draft)]
 
     def finish(self) -> None:
         """All that is too long to be compared after each packet."""
         wrong = list(self.images.wrong_at_the_end(self.state))
         if wrong:
             raise Disagreement("at the end", wrong)
+
+
+def _remembered(pair: Pair, draft: Draft) -> list[str]:
+    """What both remember from now on, and where that differs."""
+    pair.state.apply(draft)
+    return [*pair.images.wrong(draft), *pair.entries.wrong(pair.state, draft)]
 
 
 def _wrong_end(decision: Decision, ingress: int, run: Run) -> Iterator[str]:
@@ -177,7 +185,7 @@ def _told(decision: Decision, frame: bytes) -> Iterator[str]:
 
 
 @contextmanager
-def pairs(wires: Wires, buckets: int) -> Iterator[Pair]:
+def pairs(wires: Wires, buckets: int, program: Path = DIRECTOR) -> Iterator[Pair]:
     """A director with a table of so many buckets, loaded between the wires."""
-    with wires.entered(), IPRoute() as netlink, loaded_plane(buckets) as plane:
+    with wires.entered(), IPRoute() as netlink, loaded_plane(buckets, program) as plane:
         yield Pair(plane, wires, netlink)

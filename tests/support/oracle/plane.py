@@ -134,9 +134,9 @@ class Plane:
 
 
 @contextmanager
-def loaded_plane(buckets: int = 64, next_hop_age: int = NEXT_HOP_AGE) -> Iterator[Plane]:
-    """Unpinned, private, gone at the end."""
-    with _Open(DIRECTOR) as director, _Open(HARNESS) as harness:
+def loaded_plane(buckets: int, program: Path = DIRECTOR, next_hop_age: int = NEXT_HOP_AGE) -> Iterator[Plane]:
+    """Unpinned, private, gone at the end. `program`: another object, such as a mutant."""
+    with _Open(program) as director, _Open(HARNESS) as harness:
         for name, entries in _OPEN.items():
             director.lay_open(name, entries)
         for name, entries in _SMALLER.items():
@@ -159,5 +159,5 @@ def loaded_plane(buckets: int = 64, next_hop_age: int = NEXT_HOP_AGE) -> Iterato
     finally:
         for table in plane.maps.values():
             table.close()
-        for program in plane.programs.values():
-            program.close()
+        for loaded in plane.programs.values():
+            loaded.close()

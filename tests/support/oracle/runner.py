@@ -8,9 +8,20 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from tests.support.oracle.network import PORTS
-from tests.support.oracle.script import Attach, Collect, Configure, Neighbour, Script, Send, Step, Sweep, Wait
+from tests.support.oracle.script import (
+    Attach,
+    Collect,
+    Configure,
+    Neighbour,
+    Script,
+    Send,
+    SetTimeouts,
+    Step,
+    Sweep,
+    Wait,
+)
 from vipd.dataplane.port import Port
-from vipd.model.director import Address, VirtualService
+from vipd.model.director import Address, Timeouts, VirtualService
 from vipd.spec import Configuration, Decision
 
 
@@ -26,6 +37,7 @@ class Director(Protocol):
     def wait(self, nanoseconds: int) -> None: ...
     def send(self, port: str, frame: bytes) -> Decision: ...
     def neighbour(self, address: Address, known: bool) -> None: ...
+    def set_timeouts(self, timeouts: Timeouts) -> None: ...
     def set_ports(self, ports: Mapping[str, Port]) -> None:
         """`ports` as in network.PORTS, but for their numbers."""
 
@@ -79,6 +91,8 @@ class Runner:
             case Attach(attached, redirect):
                 ports = {name: replace(PORTS[name], redirect=name in redirect) for name in attached}
                 self.director.set_ports(ports)
+            case SetTimeouts(timeouts):
+                self.director.set_timeouts(timeouts)
         return None
 
     def _send(self, port: str, frame: bytes) -> Decision:

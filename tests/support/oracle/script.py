@@ -7,7 +7,7 @@ the same for ever; `shows` beside each is for people and is not read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, TypeAlias
 
@@ -21,6 +21,7 @@ from vipd.model.director import (
     OnServerRemoved,
     RealServer,
     Scheduler,
+    Timeouts,
     Transport,
     VirtualService,
 )
@@ -69,7 +70,12 @@ class Attach:
     redirect: tuple[str, ...]
 
 
-Step: TypeAlias = Send | Wait | Configure | Collect | Sweep | Neighbour | Attach
+@dataclass(frozen=True, slots=True)
+class SetTimeouts:
+    timeouts: Timeouts
+
+
+Step: TypeAlias = Send | Wait | Configure | Collect | Sweep | Neighbour | Attach | SetTimeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,8 @@ def _written(step: Step) -> dict[str, Any]:
             return {"neighbour": str(address), "known": known}
         case Attach(attached, redirect):
             return {"attach": list(attached), "redirect": list(redirect)}
+        case SetTimeouts(timeouts):
+            return {"timeouts": asdict(timeouts)}
 
 
 def _read(step: dict[str, Any]) -> Step:
@@ -124,6 +132,8 @@ def _read(step: dict[str, Any]) -> Step:
             return Neighbour(ip_address(address), known)
         case {"attach": attached, "redirect": redirect}:
             return Attach(tuple(attached), tuple(redirect))
+        case {"timeouts": timeouts}:
+            return SetTimeouts(Timeouts(**timeouts))
     raise ValueError(f"no step: {step}")
 
 

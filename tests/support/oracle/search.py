@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import hypothesis
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from tests.support.oracle.choices import Choices
 from tests.support.oracle.minimal import minimal
 from tests.support.oracle.pair import Disagreement, pairs
+from tests.support.oracle.plane import DIRECTOR
 from tests.support.oracle.runner import Cell, Runner, replay
 from tests.support.oracle.script import Script, Step
 from tests.support.oracle.session import Session
@@ -49,10 +51,10 @@ class Found:
         )
 
 
-def search(seed: int, seconds: float) -> Found:
-    """Ends at the first disagreement. The same seed makes up the same conversations."""
+def search(seed: int, seconds: float, program: Path = DIRECTOR) -> Found:
+    """Ends at the first disagreement. The same seed makes up the same conversations; `program` may be a mutant."""
     end, batch = time.monotonic() + seconds, 0
-    with wired() as runners:
+    with wired(program) as runners:
         while time.monotonic() < end:
             buckets = BUCKETS[batch % len(BUCKETS)]
             wrong = converse(runners[buckets], buckets, seed + batch)
@@ -63,12 +65,12 @@ def search(seed: int, seconds: float) -> Found:
 
 
 @contextmanager
-def wired() -> Iterator[dict[int, Runner]]:
+def wired(program: Path = DIRECTOR) -> Iterator[dict[int, Runner]]:
     """A runner for each size of table, in a network of their own."""
     wires = Wires()
     try:
         with ExitStack() as stack:
-            yield {buckets: Runner(stack.enter_context(pairs(wires, buckets))) for buckets in set(BUCKETS)}
+            yield {buckets: Runner(stack.enter_context(pairs(wires, buckets, program))) for buckets in set(BUCKETS)}
     finally:
         wires.close()
 

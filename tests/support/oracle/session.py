@@ -11,9 +11,9 @@ from tests.support.oracle.choices import Choices
 from tests.support.oracle.mutations import mutated
 from tests.support.oracle.network import PORTS
 from tests.support.oracle.runner import Runner
-from tests.support.oracle.script import Attach, Collect, Configure, Neighbour, Send, Step, Sweep, Wait
+from tests.support.oracle.script import Attach, Collect, Configure, Neighbour, Send, SetTimeouts, Step, Sweep, Wait
 from tests.support.wires import CLIENT_MAC
-from vipd.model.director import Endpoint
+from vipd.model.director import STATES, Endpoint, Timeouts
 from vipd.wire.ethernet import mac_bytes
 
 T = TypeVar("T")
@@ -23,10 +23,13 @@ _WAITS: Final = (70_000_000, 400_000_000, 600_000_000, 3 * _SECOND, 12 * _SECOND
 _LONG: Final = (130 * _SECOND, 1000 * _SECOND, 1, 4_000_000)
 _REMEMBERED: Final = 12
 "Frames that later ones may repeat, answer or complain about."
+_TIMEOUTS: Final = (
+    SetTimeouts(Timeouts(**{state: getattr(Timeouts(), state) / 10 for state in STATES})),
+    SetTimeouts(Timeouts(**{state: getattr(Timeouts(), state) * 7 for state in STATES})),
+    SetTimeouts(Timeouts(**dict.fromkeys(STATES, 1.0))),  # so short that every packet is noted
+)
 _BACK: Final = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 9, 12)
 _CLIENT: Final = mac_bytes(CLIENT_MAC)
-_MOST: Final = 3500
-"Bytes of a frame that the kernel hands to the program in one piece."
 
 
 class Session:
@@ -38,6 +41,9 @@ class Session:
         "Of those, what was for a real server, or from one: a flow that is worth going on with."
         self.left: list[bytes] = []
         "Packets on their way to servers under NAT, or to clients, as the director sent them."
+        timeouts = choices.of((None, *_TIMEOUTS))
+        if timeouts is not None:
+            self.run(timeouts)
         self.run(Configure(self.services))
 
     def run(self, step: Step) -> None:
@@ -61,7 +67,7 @@ class Session:
             frame = mutated(choices, frame)
         elif choices.one_in(3):
             frame = frame.ljust(60, b"\0")
-        return Send(port, frame[:_MOST])
+        return Send(port, frame)
 
     @property
     def endpoints(self) -> list[Endpoint]:
