@@ -248,8 +248,9 @@ LVS_HEAD: Final = """# Differences from LVS
 
 The kernel's own director, IPVS, and vipd were given the same packets in the same network: {cases} cases,
 {packets} packets, NAT, direct routing and tunnels, IPv4 and IPv6. What came out of IPVS of {kernel}
-with its default settings is kept in [tests/golden/ipvs.json](../tests/golden/ipvs.json), and a test compares vipd
-with it, byte for byte, with the state and timeout of the connection, and with the active and inactive connections.
+with its default settings is kept in [tests/golden/ipvs.json](../tests/golden/ipvs.json), and a test compares
+vipd's program and its [specification](specification.md) with it: every byte that leaves, the state and timeout of
+the connection, and the counts of active and inactive connections.
 Here is every difference that is meant. What is not here is the same; the test finds what is neither.
 
 [What is like LVS](lvs.md) is the page to begin with. `make goldens` asks the kernel again.

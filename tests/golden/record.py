@@ -65,6 +65,13 @@ class Ipvs:
         return self._site.exchange(frame)
 
     def connection(self, port: int) -> str:
+        """As it was read twice: a reading leaves out an entry where another expires meanwhile."""
+        before, now = None, self._connection(port)
+        while now != before:
+            before, now = now, self._connection(port)
+        return now
+
+    def _connection(self, port: int) -> str:
         """Columns: protocol, client, its port, VIP, its port, server, its port, state, seconds left."""
         clients = {ip_address(client).packed.hex() for client in CLIENT.values()}
         with _CONNECTIONS.open() as rows:

@@ -63,6 +63,8 @@ def choices(talk: Talk) -> None:
     for n in range(ROUNDS):
         talk.says(f"syn-{n}", talk.segment("S", sport=50_000 + n))
     for n in (0, 3, 6):
+        # A reset of what is half open would leave it counted as active.
+        talk.says(f"ack-{n}", talk.segment("A", sport=50_000 + n))
         talk.says(f"rst-{n}", talk.segment("R", sport=50_000 + n))
     for n in range(4):
         talk.says(f"after-{n}", talk.segment("S", sport=51_000 + n))

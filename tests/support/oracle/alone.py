@@ -17,20 +17,27 @@ from vipd.dataplane.tables import INDEX
 from vipd.model.director import Address, Director, Endpoint, Timeouts, VirtualService
 from vipd.model.state import HeldService
 from vipd.spec import Configuration, Decision, Ingress, Interface, State, decide, sweep
+from vipd.spec.configuration import Keys
 
-_SERVERS, _SERVICES, _SLOTS = 256, 64, 65_536
+_SERVERS, _SERVICES, _SLOTS = 512, 256, 65_536
 _START = 1_000_000_000_000
 
 
 class Alone:
-    def __init__(self, buckets: int = 64, local: frozenset[Address] = frozenset()) -> None:
-        self.buckets = buckets
+    def __init__(
+        self,
+        buckets: int = 64,
+        local: frozenset[Address] = frozenset(),
+        slots: int = _SLOTS,
+        keys: Keys = KEYS,
+    ) -> None:
+        self.buckets, self._room, self._keys = buckets, slots, keys
         self._wanted = Wanted(local)
         self.clear()
 
     def clear(self) -> None:
         servers, services = np.zeros(_SERVERS, _abi.REAL_SERVER), np.zeros(_SERVICES, _abi.SERVICE)
-        self._book, self._slots = Book(servers, services, ()), np.zeros(_SLOTS, INDEX)
+        self._book, self._slots = Book(servers, services, ()), np.zeros(self._room, INDEX)
         self._held: Mapping[Endpoint, HeldService] = {}
         self._forgotten: set[Address] = set()
         self.now = _START
@@ -70,7 +77,7 @@ class Alone:
     def _read(self) -> None:
         written = Written(self._book.services, self._book.servers, self._slots, set(self._book.ids.values()))
         services, servers = written.services_and_servers()
-        self.configuration = Configuration(services, servers, self.interfaces, self.timeouts, KEYS, self.buckets)
+        self.configuration = Configuration(services, servers, self.interfaces, self.timeouts, self._keys, self.buckets)
 
     def set_timeouts(self, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
