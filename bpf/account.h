@@ -14,6 +14,13 @@ static __always_inline void count_event(enum event event)
 		*count += 1;
 }
 
+static __always_inline int action_of(const struct packet *pkt, enum outcome why)
+{
+	if (why < ROUTE_NAT || (why >= REPLY_RESET_NO_SERVER && why < DROP_MALFORMED))
+		return pkt->action;
+	return why < DROP_MALFORMED ? XDP_PASS : XDP_DROP;
+}
+
 static __always_inline int account(const struct packet *pkt, enum outcome why)
 {
 	__u32 key = why;
@@ -21,7 +28,5 @@ static __always_inline int account(const struct packet *pkt, enum outcome why)
 
 	if (count)
 		*count += 1;
-	if (why < ROUTE_NAT || (why >= REPLY_RESET_NO_SERVER && why < DROP_MALFORMED))
-		return pkt->action;
-	return why < DROP_MALFORMED ? XDP_PASS : XDP_DROP;
+	return action_of(pkt, why);
 }

@@ -49,6 +49,13 @@ static __always_inline int mac_equal(const __u8 *a, const __u8 *b)
 	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]));
 }
 
+static __always_inline int mac_is_none(const __u8 *a)
+{
+	const __u16 *x = (const __u16 *)a;
+
+	return !(x[0] | x[1] | x[2]);
+}
+
 /* 16 bits; Python's copy is in dataplane/tables.py. */
 static __always_inline __u32 addr_fold(const struct addr *a)
 {

@@ -72,7 +72,8 @@ static __always_inline enum outcome forward_nat(struct xdp_md *ctx, struct packe
 		return DROP_NO_ROUTE;
 	if (ttl_of(pkt) <= 1)
 		return reply_time_exceeded(ctx, pkt);
-	if (!kernel && pkt->l3_length > hop->mtu) {
+	/* The kernel's own answer would quote the packet as it is behind NAT. */
+	if (hop->mtu && pkt->l3_length > hop->mtu) {
 		if (must_not_fragment(pkt))
 			return reply_too_big(ctx, pkt, hop->mtu);
 		kernel = 1;
@@ -103,7 +104,7 @@ static __always_inline enum outcome forward_reply(struct xdp_md *ctx, struct pac
 	if (ttl_of(pkt) <= 1)
 		return PASS_TTL;
 	hop.kind = hop_kind(pkt, &hop);
-	if (hop.kind == NEXT_HOP_ETHERNET && pkt->l3_length > hop.mtu) {
+	if (hop.mtu && pkt->l3_length > hop.mtu) {
 		if (must_not_fragment(pkt))
 			return PASS_TOO_BIG;
 		hop.kind = NEXT_HOP_KERNEL;

@@ -32,29 +32,38 @@ static __always_inline int fib_has_gateway(const struct bpf_fib_lookup *fib, con
 	       fib->ipv6_dst[2] != to->word[2] || fib->ipv6_dst[3] != to->word[3];
 }
 
+/* A device without a MAC is point to point: its frames are for the kernel to make, also
+ * where its "neighbour" counts as resolved.
+ */
 static __always_inline enum next_hop_kind kind_of_interface(__u32 ifindex)
 {
 	__u32 key = ifindex & (INTERFACES - 1);
 	const struct interface *itf = bpf_map_lookup_elem(&interfaces, &key);
 
-	if (!itf || itf->ifindex != ifindex)
+	if (!itf || itf->ifindex != ifindex || mac_is_none(itf->mac))
 		return NEXT_HOP_KERNEL;
 	return itf->flags & INTERFACE_REDIRECT ? NEXT_HOP_ETHERNET : NEXT_HOP_BACK;
 }
 
-/* What the hop is for this packet; a remembered one serves those of any interface. */
+/* What the hop is for this packet; a remembered one serves those of any interface. Where
+ * a packet came in without Ethernet, its destination is no MAC, XDP is the kernel's
+ * generic one, and that sends out of any interface.
+ */
 static __always_inline enum next_hop_kind hop_kind(const struct packet *pkt,
 						   const struct next_hop *hop)
 {
 	if (hop->kind != NEXT_HOP_BACK)
 		return hop->kind;
-	return hop->ifindex == pkt->ingress ? NEXT_HOP_ETHERNET : NEXT_HOP_KERNEL;
+	if (hop->ifindex == pkt->ingress || mac_is_none(pkt->eth->h_dest))
+		return NEXT_HOP_ETHERNET;
+	return NEXT_HOP_KERNEL;
 }
 
 /* `hop` is written whole but for `resolved_at`, which says when it became right. */
 __noinline int next_hop_ask(struct xdp_md *ctx, const struct addr *to, struct next_hop *hop)
 {
 	struct bpf_fib_lookup fib = {};
+	__u32 mtu = 0;
 	long answer;
 
 	if (!to || !hop)
@@ -73,7 +82,11 @@ __noinline int next_hop_ask(struct xdp_md *ctx, const struct addr *to, struct ne
 		hop->kind = kind_of_interface(fib.ifindex);
 		return 1;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		hop->kind = NEXT_HOP_UNRESOLVED;
+		/* The answer ends before the MTU: the device's own is the best that there is. */
+		bpf_check_mtu(ctx, fib.ifindex, &mtu, 0, 0);
+		hop->mtu = mtu;
+		hop->kind = kind_of_interface(fib.ifindex) == NEXT_HOP_KERNEL ? NEXT_HOP_KERNEL :
+										NEXT_HOP_UNRESOLVED;
 		return 0;
 	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
 		hop->kind = NEXT_HOP_KERNEL;

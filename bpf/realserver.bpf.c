@@ -14,6 +14,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "addr.h"
+#include "point_to_point.h"
 #include "realserver_abi.h"
 
 #define IP_FRAGMENT_MASK 0x3fff /* more fragments, and the offset */
@@ -305,8 +306,7 @@ static __always_inline int parse(struct xdp_md *ctx, struct packet *pkt)
 						     parse_inner_ip6(ctx, pkt);
 }
 
-SEC("xdp.frags")
-int decapsulator(struct xdp_md *ctx)
+static __always_inline int take(struct xdp_md *ctx)
 {
 	struct packet pkt = {};
 	int why = parse(ctx, &pkt);
@@ -319,6 +319,28 @@ int decapsulator(struct xdp_md *ctx)
 		why = merge_ecn(ctx, &pkt);
 	if (why == DECAP_CONTINUE)
 		why = decapsulate(ctx, &pkt);
+	return why;
+}
+
+SEC("xdp.frags")
+int decapsulator(struct xdp_md *ctx)
+{
+	return account(take(ctx));
+}
+
+/* On devices whose packets have no Ethernet header. */
+SEC("xdp.frags")
+int decapsulator_point_to_point(struct xdp_md *ctx)
+{
+	struct arrival arrival;
+	enum header header = header_add(ctx, &arrival);
+	int why;
+
+	if (header != HEADER_DONE)
+		return account(header == HEADER_NOT_IP ? DECAP_PASS_NOT_TUNNEL : DECAP_DROP_ADJUST);
+	why = take(ctx);
+	if (why < DECAP_DROP_TRUNCATED && header_remove(ctx, &arrival) != HEADER_DONE)
+		why = DECAP_DROP_ADJUST;
 	return account(why);
 }
 

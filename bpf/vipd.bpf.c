@@ -8,6 +8,7 @@
 #include "schedule.h"
 #include "forward.h"
 #include "icmp.h"
+#include "point_to_point.h"
 #include "sweep.h"
 
 /* Map values hold these as __u8, which would leave the enums out of the BTF. */
@@ -40,14 +41,54 @@ static __always_inline enum outcome known_or_new(struct xdp_md *ctx, struct pack
 	return why == CONTINUE ? forward(ctx, pkt) : why;
 }
 
+static __always_inline enum outcome direct(struct xdp_md *ctx, struct packet *pkt)
+{
+	enum outcome why = parse(ctx, pkt);
+
+	if (why != CONTINUE)
+		return why;
+	return pkt->icmp ? icmp(ctx, pkt) : known_or_new(ctx, pkt);
+}
+
 SEC("xdp.frags")
 int director(struct xdp_md *ctx)
 {
 	struct packet pkt;
-	enum outcome why = parse(ctx, &pkt);
+	enum outcome why = direct(ctx, &pkt);
 
-	if (why == CONTINUE)
-		why = pkt.icmp ? icmp(ctx, &pkt) : known_or_new(ctx, &pkt);
+	return account(&pkt, why);
+}
+
+static __always_inline enum outcome direct_packet(struct xdp_md *ctx, struct packet *pkt)
+{
+	struct arrival arrival;
+	enum header header = header_add(ctx, &arrival);
+	enum outcome why;
+
+	if (header != HEADER_DONE)
+		return header == HEADER_NOT_IP ? PASS_NOT_IP : DROP_NO_ROOM_IN_FRAME;
+	why = direct(ctx, pkt);
+	switch (action_of(pkt, why)) {
+	case XDP_DROP:
+		return why;
+	case XDP_REDIRECT:
+		header = header_repeat(ctx);
+		break;
+	default:
+		header = header_remove(ctx, &arrival);
+	}
+	return header == HEADER_DONE	? why :
+	       header == HEADER_MISREAD ? DROP_NO_ETHERNET :
+					  DROP_NO_ROOM_IN_FRAME;
+}
+
+/* On devices whose packets have no Ethernet header. */
+SEC("xdp.frags")
+int director_point_to_point(struct xdp_md *ctx)
+{
+	struct packet pkt = {};
+	enum outcome why = direct_packet(ctx, &pkt);
+
 	return account(&pkt, why);
 }
 

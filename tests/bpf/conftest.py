@@ -5,17 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from pyroute2 import IPRoute
 
 from tests.support.bpf import Bpf, loaded
 from tests.support.tables import CONSTANTS, Director
-from tests.support.wires import Wires
+from tests.support.wires import LINE_CLIENT, LINE_SERVER, Wires
 
 
 @pytest.fixture(scope="package")
 def wires() -> Iterator[Wires]:
     made = Wires()
-    yield made
+    with made.lined():
+        yield made
     made.close()
+
+
+_NOARP = 0x40
+
+
+@pytest.fixture(params=["unasked", "known"])
+def neighbour(wires: Wires, request: pytest.FixtureRequest) -> None:
+    """Before the kernel has sent anything there, and after: it keeps a neighbour then, without a MAC."""
+    line = wires.line.ifindex
+    with wires.entered(), IPRoute() as netlink:
+        for entry in netlink.get_neighbours(ifindex=line):
+            netlink.neigh("del", ifindex=line, dst=entry.get("NDA_DST"))
+        for address in (*LINE_SERVER.values(), *LINE_CLIENT.values()) if request.param == "known" else ():
+            netlink.neigh("add", ifindex=line, dst=address, state=_NOARP)
 
 
 @pytest.fixture(scope="package")

@@ -159,7 +159,8 @@ class Tables:
         self.maps["return_hops"].write(hops, np.zeros(len(hops), _abi.NEXT_HOP))
         self.put("interest", 0, np.zeros(1, _abi.INTEREST))
         self.timeouts()
-        for wire, flags in ((self.wires.out, 3), (self.wires.inner, 3), (self.wires.side, 1)):
+        wires = self.wires
+        for wire, flags in ((wires.out, 3), (wires.inner, 3), (wires.side, 1), *((wire, 1) for wire in wires.lines)):
             mac = np.frombuffer(bytes.fromhex(wire.mac.replace(":", "")), "u1")
             self.put("interfaces", wire.ifindex, row(_abi.INTERFACE, ifindex=wire.ifindex, mac=mac, flags=flags))
 
@@ -315,5 +316,6 @@ class Director(Observed):
     """The loaded data plane between its wires."""
 
     def run(self, frame: bytes, at: Wire | None = None) -> Result:
-        """One frame, by default from the clients' side."""
-        return self.bpf.run(bytes(frame), ifindex=(at or self.wires.out).ifindex)
+        """One frame, by default from the clients' side; where there is no Ethernet, one packet."""
+        wire = at or self.wires.out
+        return self.bpf.run(bytes(frame), ifindex=wire.ifindex, program=wire.program)

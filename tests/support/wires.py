@@ -2,6 +2,7 @@
 
     client  198.51.100.0/24 ──┐             ┌── 10.0.0.0/24  real servers, and a gateway to others
     router to everybody else ─┘ out0 ▢ in0 ─┘   side0: 10.77.0.0/24, where only the kernel can send
+                                               line0: 10.88.0.0/16, point to point, with an MTU of 1,400
 
 Nobody lives there: each neighbour is a permanent entry, which is all that a look-up of routes asks for.
 """
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyroute2 import IPRoute
+
+from tests.support.tun import Tun
 
 CLIENT: Final = {4: "198.51.100.7", 6: "2001:db8:7::7"}
 STRANGER: Final = {4: "192.0.2.77", 6: "2001:db8:aaaa::77"}
@@ -37,6 +40,10 @@ LOST_SERVER: Final = {4: "10.66.0.11", 6: "2001:db8:66::11"}
 SIDE_SERVER: Final = {4: "10.77.0.11", 6: "2001:db8:77::11"}
 BESIDE_SERVER: Final = {4: "198.51.100.21", 6: "2001:db8:7::21"}
 "On the clients' wire."
+LINE_SERVER: Final = {4: "10.88.0.11", 6: "2001:db8:88::11"}
+"Behind the point-to-point line."
+LINE_CLIENT: Final = {4: "10.88.0.77", 6: "2001:db8:88::77"}
+LINE_MTU: Final = 1400
 
 OUT_MAC: Final = "02:00:00:00:0a:01"
 INNER_MAC: Final = "02:00:00:00:0a:02"
@@ -73,6 +80,8 @@ class Wire:
 
     ifindex: int
     mac: str
+    program: str = "director"
+    "Which of the data plane's programs looks at it."
 
 
 def call(name: str, *arguments: int) -> None:
@@ -121,20 +130,48 @@ class Wires(Namespace):
             self.inner = _wire(netlink, "in0", INNER_MAC, ends or self)
             self.side = _wire(netlink, "side0", SIDE_OWN_MAC, ends or self)
             _number(netlink, self)
+        self.lines: tuple[Wire, ...] = ()
+
+    @property
+    def line(self) -> Wire:
+        """Within `lined`."""
+        return self.lines[0]
+
+    @contextmanager
+    def lined(self) -> Iterator[None]:
+        """With a point-to-point line too, which this process is the other end of."""
+        with self.entered(), IPRoute() as netlink:
+            tun = Tun("line0")
+            self.lines = (_line(netlink, tun),)
+        with tun:
+            yield
+        self.lines = ()
 
 
 def _wire(netlink: Any, name: str, mac: str, ends: Namespace) -> Wire:
     far = {"ifname": f"{name}far", "net_ns_fd": ends.fd}
     netlink.link("add", ifname=name, kind="veth", peer=far, address=mac)
     [index] = netlink.link_lookup(ifname=name)
-    for family in ("ipv4", "ipv6"):
-        conf = Path(f"/proc/sys/net/{family}/conf/{name}")
-        conf.joinpath("forwarding").write_text("1")
+    _forward(name)
     netlink.link("set", index=index, state="up")
     with ends.entered(), IPRoute() as there:
         [other] = there.link_lookup(ifname=far["ifname"])
         there.link("set", index=other, state="up")
     return Wire(index, mac)
+
+
+def _line(netlink: Any, tun: Tun) -> Wire:
+    [index] = netlink.link_lookup(ifname=tun.name)
+    _forward(tun.name)
+    netlink.link("set", index=index, mtu=LINE_MTU, state="up")
+    for destination in ("10.88.0.0/16", "2001:db8:88::/48"):
+        netlink.route("add", dst=destination, oif=index, family=10 if ":" in destination else 2)
+    return Wire(index, "00:00:00:00:00:00", "director_point_to_point")
+
+
+def _forward(name: str) -> None:
+    for family in ("ipv4", "ipv6"):
+        Path(f"/proc/sys/net/{family}/conf/{name}/forwarding").write_text("1")
 
 
 def _number(netlink: Any, wires: Wires) -> None:

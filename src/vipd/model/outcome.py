@@ -69,7 +69,10 @@ OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
         "drop_unknown_reply": "A real server's reply under NAT of which nobody knows what the client asked for.",
         "drop_no_route": "No route to the server or client, or direct routing to a server behind a router.",
         "drop_neighbour_unresolved": "Direct routing to a server whose MAC address is not known (yet).",
-        "drop_no_ethernet": "Direct routing over an interface that has no MAC addresses.",
+        "drop_no_ethernet": (
+            "Direct routing over an interface that has no MAC addresses, or that only the kernel can send out of; or "
+            "a tunnel between two such interfaces that the kernel would take for the other version of IP."
+        ),
         "drop_ttl": "Its time to live ended here, and an error about it is not allowed.",
         "drop_too_big": "Too large for the way to the server, and an error about it is not allowed.",
         "drop_no_room_in_frame": "The driver left no room in the frame for an outer header or an answer.",
