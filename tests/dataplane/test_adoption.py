@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,13 @@ import pytest
 from tests.support.entries import Planter
 from tests.support.planes import SECRET, SMALL, bpf_file_system, compiled, in_network_namespace, opened
 from tests.support.services import connection, endpoint, server, service
+from tests.support.tun import Tun
 from vipd.dataplane import _abi
-from vipd.dataplane.links import links
+from vipd.dataplane.links import ETHERNET, POINT_TO_POINT, exchange, links
 from vipd.dataplane.pins import Sizes, instances, remove
 from vipd.dataplane.port import PutService
-from vipd.dataplane.xdp import open_xdp
+from vipd.dataplane.program import Program, unpinned
+from vipd.dataplane.xdp import XdpDataplane, open_xdp
 from vipd.errors import DataplaneError, EnvironmentProblem
 from vipd.model.director import OnServerRemoved
 from vipd.model.state import Counters
@@ -164,6 +168,63 @@ def test_a_new_build_takes_over_between_two_packets(tmp_path: Path) -> None:
             same.down()
 
     in_network_namespace(upgrade)
+
+
+def with_a_line(body: Callable[[Path, int], None]) -> None:
+    """The body, with a BPF file system and the number of a device without Ethernet."""
+
+    def run() -> None:
+        with bpf_file_system() as root, Tun("line0"):
+            body(root, socket.if_nametoindex("line0"))
+
+    in_network_namespace(run)
+
+
+def programs_on(plane: XdpDataplane) -> dict[int, int]:
+    return {link.ifindex: link.program_id for link in links(plane.pins.directory)}
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["whole", "cut-short"])
+def test_a_new_build_takes_over_on_lines_too(tmp_path: Path, half: bool) -> None:
+    newer = compiled(tmp_path, reply=("#define REPLY_TTL 64", "#define REPLY_TTL 65"))
+
+    def upgrade(root: Path, line: int) -> None:
+        old = opened(root)
+        old.interfaces.attach(LOOPBACK, "lo")
+        old.interfaces.attach(line, "line0", POINT_TO_POINT)
+        before = programs_on(old)
+        assert before == {LOOPBACK: old.pins.programs[ETHERNET].id, line: old.pins.programs[POINT_TO_POINT].id}
+        kept = Program(unpinned(root / "one" / f"prog_{POINT_TO_POINT}"), owned=True)
+        old.close()
+        new = opened(root, built=newer)
+        if half:  # killed with the one exchanged and the other not
+            exchange(next(link for link in links(new.pins.directory) if link.ifindex == line), kept)
+            new.close()
+            new = opened(root, built=newer)
+        kept.close()
+        programs = new.pins.programs
+        assert programs_on(new) == {LOOPBACK: programs[ETHERNET].id, line: programs[POINT_TO_POINT].id}
+        assert not set(programs_on(new).values()) & set(before.values())
+        new.down()
+
+    with_a_line(upgrade)
+
+
+def test_state_of_a_build_that_knew_no_lines_is_adopted() -> None:
+    def adopt(root: Path, line: int) -> None:
+        old = opened(root)
+        old.interfaces.attach(LOOPBACK, "lo")
+        before = programs_on(old)
+        old.close()
+        (root / "one" / f"prog_{POINT_TO_POINT}").unlink()
+        new = opened(root)
+        assert new.pins.adopted
+        assert programs_on(new) == before
+        new.interfaces.attach(line, "line0", POINT_TO_POINT)
+        assert programs_on(new) == before | {line: new.pins.programs[POINT_TO_POINT].id}
+        new.down()
+
+    with_a_line(adopt)
 
 
 def test_what_was_left_half_made_is_made_again(bpffs: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from vipd.api.schema import InterfaceStatus, Status, Usage
 from vipd.daemon import report
 from vipd.daemon.report import Sample
+from vipd.dataplane.links import ETHERNET
 from vipd.dataplane.maps import Map
 from vipd.dataplane.pins import BUILT, Pins
 from vipd.dataplane.port import Matching
@@ -26,7 +27,7 @@ from vipd.model.instance import Instance
 from vipd.model.state import Connection
 
 NEEDED: Final = ("CAP_BPF", "CAP_NET_ADMIN")
-_PROGRAM: Final = "prog_director"
+_PROGRAM: Final = f"prog_{ETHERNET}"
 _SIZED: Final = ("connections", "slots")
 _FILL: Final = 5
 "Connections that a bucket of the table is made for (see `Sizes`)."
@@ -81,7 +82,7 @@ def _opened(instance: Instance) -> Iterator[XdpDataplane | None]:
         os.close(lock)
         raise DataplaneError(f"{instance.pins} is in use by a vipd that does not answer") from None
     director = Program(unpinned(instance.pins / _PROGRAM), owned=True)
-    plane = XdpDataplane(Pins(instance.pins, lock, _maps(instance), director, adopted=True))
+    plane = XdpDataplane(Pins(instance.pins, lock, _maps(instance), {ETHERNET: director}, adopted=True))
     try:
         yield plane
     finally:

@@ -1,8 +1,8 @@
-"""The director's program on the interfaces of this network namespace."""
+"""The director's programs on the interfaces of this network namespace."""
 
 from __future__ import annotations
 
-from vipd.dataplane.links import Attachment, attach, detach, links, mode_of
+from vipd.dataplane.links import ETHERNET, Attachment, attach, detach, links, mode_of
 from vipd.dataplane.pins import Pins
 
 
@@ -12,12 +12,12 @@ class Interfaces:
     def __init__(self, pins: Pins) -> None:
         self._pins = pins
 
-    def attach(self, ifindex: int, name: str) -> Attachment:
+    def attach(self, ifindex: int, name: str, program: str = ETHERNET) -> Attachment:
         """Nothing is done where the program runs already."""
         for link in links(self._pins.directory):
             if link.ifindex == ifindex:
                 return Attachment(ifindex, mode_of(ifindex))
-        return attach(self._pins.directory, self._pins.director, ifindex, name)
+        return attach(self._pins.directory, program, self._pins.programs[program], ifindex, name)
 
     def attached(self) -> tuple[Attachment, ...]:
         """Where the program runs now."""

@@ -15,15 +15,30 @@ from vipd.dataplane.libbpf import KernelRefusal, check, lib
 from vipd.dataplane.program import Program, pin, unpinned
 from vipd.errors import DataplaneError, EnvironmentProblem
 
+_ARPHRD_PPP: Final = 512
+_ARPHRD_NONE: Final = 65534
 _BPF_XDP: Final = 37
 _XDP_FLAGS_SKB_MODE: Final = 1 << 1
 _XDP_FLAGS_DRV_MODE: Final = 1 << 2
-_PREFIX: Final = "link_"
+ETHERNET: Final = "director"
+POINT_TO_POINT: Final = "director_point_to_point"
+PROGRAMS: Final = (ETHERNET, POINT_TO_POINT)
+"For frames with Ethernet headers, and for packets of devices that have none."
+_PREFIXES: Final = {ETHERNET: "link_", POINT_TO_POINT: "point_to_point_"}
+"The name of a pinned link tells the program that belongs there."
 _TAKEN: Final = {errno.EBUSY, errno.EEXIST}
 _NOT_NATIVE: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOMEM, errno.ERANGE, errno.ENOSPC}
 "What drivers answer that have no native XDP, or not in the device's present state."
 _MODES: Final = {_XDP_FLAGS_DRV_MODE: "native", _XDP_FLAGS_SKB_MODE: "generic"}
 _U32 = ctypes.c_uint32
+
+
+def is_point_to_point(hardware: int, kind: str) -> bool:
+    """Of a device's ARPHRD_ type and kind: XDP sees bare IP packets there.
+
+    Others without Ethernet hand XDP what is before the packet, or headers of their own.
+    """
+    return hardware == _ARPHRD_PPP or (hardware, kind) == (_ARPHRD_NONE, "tun")
 
 
 class _LinkOpts(ctypes.Structure):
@@ -63,12 +78,16 @@ class Link:
     program_id: int
 
     @property
+    def program(self) -> str:
+        return next(name for name, prefix in _PREFIXES.items() if self.path.name.startswith(prefix))
+
+    @property
     def meant_for(self) -> int:
-        return int(self.path.name.removeprefix(_PREFIX))
+        return int(self.path.name.removeprefix(_PREFIXES[self.program]))
 
 
 def links(directory: Path) -> Iterator[Link]:
-    for path in sorted(directory.glob(f"{_PREFIX}*")):
+    for path in sorted(path for prefix in _PREFIXES.values() for path in directory.glob(f"{prefix}*")):
         fd = unpinned(path)
         try:
             info, size = _LinkInfo(), _U32(ctypes.sizeof(_LinkInfo))
@@ -78,10 +97,10 @@ def links(directory: Path) -> Iterator[Link]:
             os.close(fd)
 
 
-def attach(directory: Path, program: Program, ifindex: int, name: str) -> Attachment:
+def attach(directory: Path, program: str, loaded: Program, ifindex: int, name: str) -> Attachment:
     """Native, else generic; refused where another program sits."""
-    fd, attachment = _create(program, ifindex, name)
-    path = directory / f"{_PREFIX}{ifindex}"
+    fd, attachment = _create(loaded, ifindex, name)
+    path = directory / f"{_PREFIXES[program]}{ifindex}"
     try:
         path.unlink(missing_ok=True)
         pin(fd, path)

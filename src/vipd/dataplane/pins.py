@@ -7,7 +7,7 @@ import fcntl
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
@@ -17,7 +17,7 @@ import numpy as np
 from vipd.dataplane import _abi
 from vipd.dataplane.btf import Btf
 from vipd.dataplane.libbpf import KernelRefusal, possible_cpus, require_kernel
-from vipd.dataplane.links import detach, exchange, links
+from vipd.dataplane.links import ETHERNET, PROGRAMS, detach, exchange, links
 from vipd.dataplane.maps import Map, Shape, kernel_btf
 from vipd.dataplane.program import Object, Program, pin, unpinned
 from vipd.dataplane.tables import SLOT_BYTES, hash_keys
@@ -29,8 +29,8 @@ BUILT: Final = Path(__file__).parents[1] / "bpf" / "vipd.bpf.o"
 SLOTS: Final = 1024 * 1024
 "At the least; an array's elements take 8 bytes, whatever their size."
 BPFFS_MAGIC: Final = 0xCAFE4A11
-_PROGRAM: Final = "prog_director"
-_FRESH: Final = "prog_director_next"
+_PROGRAM: Final = "prog_"
+_FRESH: Final = "_next"
 _FILL: Final = 10
 "Entries a bucket of the connection table is made for; it has room for 16."
 _SWEEP: Final = 1.0
@@ -63,17 +63,24 @@ class Sizes:
 
 
 class Pins:
-    """An instance's maps and director, open; the directory is locked against a second opener."""
+    """An instance's maps and programs, open; the directory is locked against a second opener."""
 
-    def __init__(self, directory: Path, lock: int, maps: dict[str, Map], director: Program, adopted: bool) -> None:
-        self.directory, self.maps, self.director, self.adopted = directory, maps, director, adopted
+    def __init__(
+        self, directory: Path, lock: int, maps: dict[str, Map], programs: Mapping[str, Program], adopted: bool
+    ) -> None:
+        self.directory, self.maps, self.programs, self.adopted = directory, maps, programs, adopted
         self._lock = lock
+
+    @property
+    def director(self) -> Program:
+        return self.programs[ETHERNET]
 
     def close(self) -> None:
         """All stays in force."""
         for table in self.maps.values():
             table.close()
-        self.director.close()
+        for program in self.programs.values():
+            program.close()
         os.close(self._lock)
 
 
@@ -94,9 +101,9 @@ def _open_locked(directory: Path, lock: int, secret: bytes, sizes: Sizes, built:
     try:
         with Object(built) as candidate:
             try:
-                if (directory / _PROGRAM).exists():
+                if _pin_of(directory, ETHERNET).exists():
                     return _adopt(directory, lock, candidate, secret, sizes)
-                # The program is pinned last: without it nothing was ever attached.
+                # This program is pinned last: without it nothing was ever attached.
                 _unpin_all(directory)
                 return _create(directory, lock, candidate, secret, sizes)
             except BaseException:
@@ -155,16 +162,21 @@ def _create(directory: Path, lock: int, candidate: Object, secret: bytes, sizes:
         for name, table in candidate.maps.items():
             pin(table.fd, directory / name)
         start_sweeper(candidate)
-        pin(candidate.programs["director"].fd, directory / _PROGRAM)
+        for name in reversed(PROGRAMS):
+            pin(candidate.programs[name].fd, _pin_of(directory, name))
     except BaseException:
         _unpin_all(directory)
         raise
-    return _opened(directory, lock, candidate, candidate.programs["director"], adopted=False)
+    return _opened(directory, lock, candidate, {name: candidate.programs[name] for name in PROGRAMS}, adopted=False)
 
 
-def _opened(directory: Path, lock: int, candidate: Object, director: Program, adopted: bool) -> Pins:
+def _opened(directory: Path, lock: int, candidate: Object, programs: Mapping[str, Program], adopted: bool) -> Pins:
     candidate.programs["start_sweeper"].close()
-    return Pins(directory, lock, candidate.maps, director, adopted)
+    return Pins(directory, lock, candidate.maps, programs, adopted)
+
+
+def _pin_of(directory: Path, program: str) -> Path:
+    return directory / f"{_PROGRAM}{program}"
 
 
 def _require_memory(candidate: Object) -> None:
@@ -204,24 +216,28 @@ def _adopt(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: 
         for table in held.values():
             table.close()
     config = _set_constants(candidate, secret, sizes.buckets)
-    running = Program(unpinned(directory / _PROGRAM), owned=True)
+    # A build that knew no point-to-point links has pinned no program for them.
+    pins = {name: _pin_of(directory, name) for name in PROGRAMS}
+    running = {name: Program(unpinned(path), owned=True) for name, path in pins.items() if path.exists()}
+    programs = {}
     try:
-        before = _constants(running)
-        _require_same_secret(directory, before, config)
+        _require_same_secret(directory, _constants(running[ETHERNET]), config)
         candidate.load()
         start_sweeper(candidate)
-        director = candidate.programs["director"]
-        if director.tag == running.tag and before == config:
-            director, running = running, director
-        else:
-            _exchange(directory, director)
+        for name, path in pins.items():
+            fresh = programs[name] = candidate.programs[name]
+            if (old := running.get(name)) and old.tag == fresh.tag and _constants(old) == config:
+                programs[name], running[name] = old, fresh
+            else:
+                _exchange(path, fresh)
         # An exchange that was cut short left the old program on some interfaces.
         for link in links(directory):
-            if link.ifindex and link.program_id != director.id:
-                exchange(link, director)
+            if link.ifindex and link.program_id != programs[link.program].id:
+                exchange(link, programs[link.program])
     finally:
-        running.close()
-    return _opened(directory, lock, candidate, director, adopted=True)
+        for program in running.values():
+            program.close()
+    return _opened(directory, lock, candidate, programs, adopted=True)
 
 
 def _require_same_secret(directory: Path, before: bytes, config: bytes) -> None:
@@ -233,10 +249,11 @@ def _require_same_secret(directory: Path, before: bytes, config: bytes) -> None:
         )
 
 
-def _exchange(directory: Path, fresh: Program) -> None:
-    (directory / _FRESH).unlink(missing_ok=True)
-    pin(fresh.fd, directory / _FRESH)
-    (directory / _FRESH).replace(directory / _PROGRAM)
+def _exchange(path: Path, fresh: Program) -> None:
+    beside = path.with_name(f"{path.name}{_FRESH}")
+    beside.unlink(missing_ok=True)
+    pin(fresh.fd, beside)
+    beside.replace(path)
 
 
 def _constants(program: Program) -> bytes:
@@ -299,4 +316,4 @@ def remove(directory: Path) -> bool:
 
 def instances(root: Path) -> Iterator[Path]:
     """Directories that hold a director."""
-    return (path.parent for path in sorted(root.glob(f"*/{_PROGRAM}")))
+    return (path.parent for path in sorted(root.glob(f"*/{_PROGRAM}{ETHERNET}")))

@@ -29,6 +29,9 @@ class RemoveService:
 Change: TypeAlias = PutService | RemoveService
 
 
+NO_MAC: Final = bytes(6)
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """A network interface that the director looks at."""
@@ -36,6 +39,7 @@ class Port:
     name: str
     ifindex: int
     mac: bytes
+    "`NO_MAC` of a point-to-point device."
     redirect: bool
     "Whether XDP can send out of it."
 
