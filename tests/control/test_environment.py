@@ -14,10 +14,10 @@ VIP = Endpoint(IPv4Address("192.0.2.1"), 80, 80, Transport.TCP)
 RANGE = Endpoint(IPv4Address("192.0.2.1"), 5000, 5999, Transport.TCP)
 
 
-def found(server: RealServer, egress: Egress, *listen: Endpoint) -> tuple[list[str], list[str]]:
+def found(server: RealServer, egress: Egress, *listen: Endpoint, device: str = "eth0") -> tuple[list[str], list[str]]:
     director = Director(("eth0",), (VirtualService("web", listen or (VIP,), (server,)),))
     refused = control.environment(director, lambda _: egress)
-    warned = control.environment_warnings(director, lambda _: egress)
+    warned = control.environment_warnings(director, lambda _: egress, lambda _: device)
     return [str(each) for each in refused], [str(each) for each in warned]
 
 
@@ -27,7 +27,7 @@ def server(method: Method, port: int | None = None) -> RealServer:
 
 @pytest.mark.parametrize(
     ("egress", "place"),
-    [(Egress.ROUTED, "a router"), (Egress.POINT_TO_POINT, "a device without Ethernet addresses")],
+    [(Egress.ROUTED, "a router"), (Egress.POINT_TO_POINT, "a point-to-point link, which has no MAC addresses")],
 )
 def test_dr_needs_a_server_on_the_same_ethernet_segment(egress: Egress, place: str) -> None:
     (told,), warned = found(server(Method.DR), egress)
@@ -51,6 +51,14 @@ def test_a_server_without_a_route_is_only_warned_of(method: Method) -> None:
     refused, warned = found(server(method), Egress.UNREACHABLE)
     assert refused == []
     assert warned == ["services.web.servers[0]: no route to 10.0.0.1 now; its packets are dropped until there is one"]
+
+
+@pytest.mark.parametrize("egress", [Egress.ON_LINK, Egress.ROUTED, Egress.POINT_TO_POINT])
+def test_under_nat_replies_must_come_in_where_the_director_looks(egress: Egress) -> None:
+    (told,) = found(server(Method.NAT), egress, device="ppp0")[1]
+    assert told.startswith("services.web.servers[0]: 10.0.0.1 is reached through ppp0, which is not among interfaces; ")
+    assert found(server(Method.TUN), egress, device="ppp0")[1] == []
+    assert found(server(Method.NAT), Egress.LOCAL, device="lo")[1] == []
 
 
 def test_the_director_itself_keeps_the_port() -> None:

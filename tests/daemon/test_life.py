@@ -203,8 +203,8 @@ def test_people_see_servers_connections_and_outcomes(lan: Lan, config: Path, ech
         rows = [line.split() for line in shown.splitlines()]
         assert ["web", "(rr)"] in rows
         counted = {row[0]: row for row in rows if row and row[0] in ("10.0.0.2", "10.0.0.3")}
-        assert [row[1:3] for row in counted.values()] == [["nat", "1"], ["nat", "2"]]
-        assert sum(int(row[3]) for row in counted.values()) == 3
+        assert [row[1:4] for row in counted.values()] == [["nat", "on_link", "1"], ["nat", "on_link", "2"]]
+        assert sum(int(row[4]) for row in counted.values()) == 3
         listed = lan.vipd("connections", "--state", "established", "--limit", "2")
         assert listed.stdout.count(f"{VIP4}:80") == 2
         assert "--limit 2 was reached" in listed.stderr

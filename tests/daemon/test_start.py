@@ -73,7 +73,7 @@ def test_an_unknown_interface_is_refused_at_its_place(lan: Lan, config: Path) ->
 
 def test_the_loopback_is_refused(lan: Lan, config: Path) -> None:
     config.write_text(config.read_text().replace("[eth0, eth1]", "[eth0, lo]"))
-    assert "interfaces[1]: lo carries no Ethernet frames" in refused(lan, config)
+    assert "interfaces[1]: lo is neither an Ethernet interface nor a tun or ppp device" in refused(lan, config)
 
 
 def test_a_program_of_somebody_elses_is_refused_and_left_there(lan: Lan, config: Path) -> None:

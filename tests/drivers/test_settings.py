@@ -27,8 +27,8 @@ def host(lan: Lan) -> Iterator[Host]:
     assert lan.director.snapshot() == before
 
 
-def apply(host: Host, ledger: Ledger, *interfaces: str) -> None:
-    host.inside(lambda: sysctls.apply(ledger, sysctls.wanted(interfaces)))
+def apply(host: Host, ledger: Ledger, *interfaces: str, unrouted_sources: bool = False) -> None:
+    host.inside(lambda: sysctls.apply(ledger, sysctls.wanted(interfaces, unrouted_sources)))
 
 
 def test_interfaces_forward_and_send_no_redirects_until_restored(host: Host, tmp_path: Path) -> None:
@@ -52,6 +52,31 @@ def test_a_strict_reverse_path_becomes_a_loose_one(host: Host, tmp_path: Path, w
     host.inside(lambda: sysctls.restore(ledger))
     assert get(host, f"net.ipv4.conf.{where}.rp_filter") == "1"
     host.run("sysctl", "-w", f"net.ipv4.conf.{where}.rp_filter=0")
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["at-once", "later"])
+@pytest.mark.parametrize(
+    ("everywhere", "own", "others"),
+    [("0", "0", "0"), ("0", "2", "0"), ("0", "1", "0"), ("1", "0", "1"), ("2", "1", "2"), ("1", "2", "1")],
+)
+def test_sources_without_a_route_pass_where_they_come_in_and_nowhere_else(
+    host: Host, tmp_path: Path, everywhere: str, own: str, others: str, first: bool
+) -> None:
+    before = {"all": everywhere, "eth0": own}
+    for name, value in before.items():
+        host.run("sysctl", "-w", f"net.ipv4.conf.{name}.rp_filter={value}")
+    started = host.snapshot()
+    ledger = Ledger(tmp_path / "state.json")
+    if not first:
+        apply(host, ledger, "eth0")
+    for _ in range(2):
+        apply(host, ledger, "eth0", unrouted_sources=True)
+        found = {name: get(host, f"net.ipv4.conf.{name}.rp_filter") for name in ("all", "eth0", "eth1", "default")}
+        assert found == {"all": "0", "eth0": "0", "eth1": others, "default": others}
+    host.inside(lambda: sysctls.restore(ledger))
+    assert host.snapshot() == started
+    for name in before:
+        host.run("sysctl", "-w", f"net.ipv4.conf.{name}.rp_filter=0")
 
 
 def test_what_somebody_changed_since_is_left_alone(host: Host, tmp_path: Path) -> None:

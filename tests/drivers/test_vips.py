@@ -16,7 +16,6 @@ from vipd.drivers.ledger import AddedAddress, Ledger
 from vipd.drivers.network import HeldAddress, Link, Network
 from vipd.drivers.network import Path as Way
 from vipd.drivers.vips import Placement
-from vipd.errors import EnvironmentProblem
 from vipd.model.director import Vip
 from vipd.model.state import Egress
 
@@ -46,7 +45,7 @@ def placed(
     addresses += [
         HeldAddress(ip_address(text), int(prefix), 2) for text, prefix in [each.split("/") for each in around]
     ]
-    found = vips.place([vip], LINKS, addresses, {vip.address: way}, ledger)
+    found = vips.place([vip], LINKS, addresses, {vip.address: way}, ledger.contents.addresses)
     if not found:
         return None
     return found[0].interface, found[0].ours, found[0].present, found[0].place is not None
@@ -99,9 +98,10 @@ def test_an_address_beside_it_draws_it_nowhere(tmp_path: Path, prefix: str) -> N
     assert placed(tmp_path, Vip(ADDRESS), HERE, ("lo",), "lo", (prefix,)) == ("lo", True, True, False)
 
 
-def test_an_interface_that_there_is_not_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentProblem, match=r"vips\.192\.0\.2\.10\.interface: there is no interface 'eth9' here"):
-        placed(tmp_path, Vip(ADDRESS, "eth9"), ON_ETH0)
+def test_it_waits_for_an_interface_that_is_not_there(tmp_path: Path) -> None:
+    assert placed(tmp_path, Vip(ADDRESS, "eth9"), ON_ETH0) is None
+    # Meanwhile it is nowhere, also where it was put in another time.
+    assert placed(tmp_path, Vip(ADDRESS, "eth9"), HERE, ("eth0",), "eth0") is None
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def with_vips(
         network = Network()
         try:
             paths = network.paths([vip.address for vip in wanted])
-            work(network, vips.place(wanted, network.links(), network.addresses(), paths, ledger))
+            work(network, vips.place(wanted, network.links(), network.addresses(), paths, ledger.contents.addresses))
         finally:
             network.close()
 

@@ -20,7 +20,7 @@ EXAMPLES: Final = {
     "status": "Examples:\n\nvipd status --watch\n\nvipd status --json | jq '.services'\n\nvipd status --outcomes"
 }
 _INTERVAL: Final = 1.0
-_COUNTERS: Final = {"CONNS": 4, "PKTS IN": 5, "BYTES IN": 7, "PKTS OUT": 6, "BYTES OUT": 8, "NEW/S": 2, "PKTS/S": 3}
+_COUNTERS: Final = {"CONNS": 5, "PKTS IN": 6, "BYTES IN": 8, "PKTS OUT": 7, "BYTES OUT": 9, "NEW/S": 3, "PKTS/S": 4}
 "Headings, and which goes first where the terminal is narrow."
 
 
@@ -71,6 +71,7 @@ def _overview(found: Status, screen: Console) -> RenderableType:
     columns = (
         Column("SERVICE / SERVER"),
         Column("METHOD", rank=1),
+        Column("PATH", rank=2),
         *(Column(heading, right=True) for heading in ("WEIGHT", "ACTIVE", "INACTIVE")),
         *(Column(heading, right=True, rank=rank) for heading, rank in _COUNTERS.items()),
     )
@@ -95,6 +96,7 @@ def _rows(found: Status, width: int) -> Iterator[Sequence[str]]:
             yield (
                 f"    {_name(server)}",
                 server.method if server.egress != "local" else "local",
+                server.egress or "",
                 str(server.weight),
                 str(server.active),
                 str(server.inactive),

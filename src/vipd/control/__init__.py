@@ -1,6 +1,6 @@
 """Desired state, plan, slot tables: every decision about the data plane, made without touching it."""
 
-from vipd.control.desired import Desired, Drain, desired, server_key
+from vipd.control.desired import Desired, Drain, desired, server_key, tunnel_source
 from vipd.control.environment import environment, environment_warnings, refusals
 from vipd.control.plan import Step, describe, plan, policies
 
@@ -16,4 +16,5 @@ __all__ = [
     "policies",
     "refusals",
     "server_key",
+    "tunnel_source",
 ]

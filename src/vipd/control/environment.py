@@ -29,13 +29,29 @@ def refusals(service: VirtualService, egress: Sequence[Egress]) -> tuple[Problem
     )
 
 
-def environment_warnings(director: Director, egress: Callable[[Address], Egress]) -> tuple[Problem, ...]:
-    """What works as soon as the network does: servers without a route for now."""
+def environment_warnings(
+    director: Director, egress: Callable[[Address], Egress], device: Callable[[Address], str]
+) -> tuple[Problem, ...]:
+    """Servers without a route for now, and those whose replies the data plane would not see.
+
+    `device`: what packets to an address leave by.
+    """
     return tuple(
-        Problem(path, f"no route to {server.address} now; its packets are dropped until there is one")
+        Problem(path, told)
         for path, _, server in _servers(director)
-        if egress(server.address) is Egress.UNREACHABLE
+        if (told := _warning(director, server, egress(server.address), device(server.address)))
     )
+
+
+def _warning(director: Director, server: RealServer, egress: Egress, device: str) -> str:
+    if egress is Egress.UNREACHABLE:
+        return f"no route to {server.address} now; its packets are dropped until there is one"
+    if server.method is Method.NAT and egress is not Egress.LOCAL and device not in director.interfaces:
+        return (
+            f"{server.address} is reached through {device}, which is not among interfaces; replies that come in there "
+            "are not seen and never get the VIP as their source"
+        )
+    return ""
 
 
 def _servers(director: Director) -> Iterator[tuple[str, VirtualService, RealServer]]:
@@ -49,7 +65,7 @@ def _refusal(service: VirtualService, server: RealServer, egress: Egress) -> str
         return _local(service, server)
     if server.method is not Method.DR or egress in (Egress.ON_LINK, Egress.UNREACHABLE):
         return ""
-    place = "behind a router" if egress is Egress.ROUTED else "behind a device without Ethernet addresses"
+    place = "behind a router" if egress is Egress.ROUTED else "behind a point-to-point link, which has no MAC addresses"
     return (
         f"{server.address} is {place}; dr needs a server on a directly connected Ethernet segment, "
         "here nat and tun would work"

@@ -1,7 +1,8 @@
 """The composition root: what runs, in which order, and what it leaves."""
 
+from vipd.daemon.compare import compare
 from vipd.daemon.down import down
 from vipd.daemon.observe import observe, observe_connections
 from vipd.daemon.start import run
 
-__all__ = ["down", "observe", "observe_connections", "run"]
+__all__ = ["compare", "down", "observe", "observe_connections", "run"]

@@ -16,7 +16,7 @@ from vipd.control import Desired
 from vipd.daemon.drains import drained_servers, pruned
 from vipd.daemon.report import Sample
 from vipd.daemon.site import Goal, Site, goal_of
-from vipd.daemon.survey import Survey, require
+from vipd.daemon.survey import Survey, homeless, require
 from vipd.drivers import vips
 from vipd.drivers.claims import Conflict, conflicts
 from vipd.drivers.ledger import Drain
@@ -84,7 +84,7 @@ class Keeper:
                 new = [place for place in found.places(ours=True) if place.address not in known]
                 require_free(await conflicts(new, found.mine))
             goal = await self._goal(loaded, found)
-            if (loaded.director.interfaces, found.hops) != (self.loaded.director.interfaces, self.found.hops):
+            if _settings(loaded, found) != _settings(self.loaded, self.found):
                 await self.kernel(self.site.settle, loaded.director, found)
             changes = await self.kernel(self.site.apply, goal, self.goal.policies)
             await self.kernel(self.site.plane.set_timeouts, loaded.director.timeouts)
@@ -111,6 +111,8 @@ class Keeper:
             director = self.loaded.director
             try:
                 found = await self.kernel(self.site.survey, director)
+                self._note("place", {f"VIP {vip}": f"VIP {vip}: {text}; it waits for it"
+                                     for vip, text in homeless(director, found.links).items()})  # fmt: skip
                 if found.standing() != self.found.standing():
                     self.moved.set()
                 self.found = found
@@ -169,6 +171,11 @@ class Keeper:
         for key in before.keys() - now.keys():
             log.info("no longer: %s", before[key])
         self.problems = {key: text for key, text in self.problems.items() if key not in before} | now
+
+
+def _settings(loaded: Loaded, found: Survey) -> tuple[object, ...]:
+    """What settings and neighbours follow from."""
+    return loaded.director.interfaces, found.hops, found.unrouted_sources
 
 
 def require_free(taken: Iterable[Conflict]) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 from vipd.control import Desired, plan, policies
 from vipd.daemon.report import Sample
 from vipd.daemon.survey import Survey, survey
-from vipd.dataplane.links import Attachment
-from vipd.dataplane.port import Port
+from vipd.dataplane.links import ETHERNET, POINT_TO_POINT, Attachment
+from vipd.dataplane.port import NO_MAC, Port
 from vipd.dataplane.xdp import XdpDataplane
 from vipd.drivers import neighbours, offloads, sysctls, vips
 from vipd.drivers.ledger import Ledger
@@ -70,12 +70,13 @@ class Site:
 
     def survey(self, director: Director) -> Survey:
         lingering = self.plane.usage.vips(director.vips.keys())
-        self._found = survey(self.network, self.ledger, director, lingering, self._found)
+        self._found = survey(self.network, self.ledger.contents.addresses, director, lingering, self._found)
         return self._found
 
     def settle(self, director: Director, found: Survey) -> None:
         """Settings of the interfaces, and neighbours: new ones get a moment to answer."""
-        sysctls.apply(self.ledger, sysctls.wanted([name for name in director.interfaces if name in found.links]))
+        names = [name for name in director.interfaces if name in found.links]
+        sysctls.apply(self.ledger, sysctls.wanted(names, found.unrouted_sources))
         unresolved = neighbours.keep_resolved(self.network, self.ledger, found.hops)
         deadline = time.monotonic() + _RESOLVE
         while unresolved and time.monotonic() < deadline:
@@ -117,8 +118,9 @@ class Site:
 
     def _attach(self, link: Link) -> Attachment:
         before = self.attached.get(link.name)
-        running = link.xdp == self.plane.pins.director.id
-        now = self.plane.interfaces.attach(link.ifindex, link.name)
+        program = POINT_TO_POINT if link.point_to_point else ETHERNET
+        running = link.xdp == self.plane.pins.programs[program].id
+        now = self.plane.interfaces.attach(link.ifindex, link.name, program)
         if before is None or before.ifindex != now.ifindex or not running:
             again = "again, " if before is not None else ""
             log.info("%s: attached %s%s%s", link.name, again, now.mode, f" ({now.reason})" if now.reason else "")
@@ -127,12 +129,17 @@ class Site:
         return now
 
     def _set_ports(self, director: Director, links: Mapping[str, Link]) -> None:
-        """XDP can send out of interfaces whose driver runs it; one without only another without can use."""
-        modes = {attachment.mode for attachment in self.attached.values()}
+        """XDP can send out of interfaces whose driver runs it; one without only another without can use.
+
+        Never out of those that have no Ethernet; what comes in there can be sent out of all others.
+        """
+        segments = {name for name in director.interfaces if name in links and links[name].ethernet}
+        modes = {attachment.mode for name, attachment in self.attached.items() if name in segments}
         native = {name for name, attachment in self.attached.items() if attachment.mode == "native"}
+        able = segments if modes == {"generic"} else segments & native
         self.plane.set_ports(
             [
-                Port(name, links[name].ifindex, links[name].mac, redirect=name in native or modes == {"generic"})
+                Port(name, links[name].ifindex, links[name].mac if name in segments else NO_MAC, redirect=name in able)
                 for name in director.interfaces
                 if name in links
             ]

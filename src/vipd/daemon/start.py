@@ -16,7 +16,7 @@ from vipd.daemon.director import Daemon
 from vipd.daemon.down import dismantle
 from vipd.daemon.keeper import Keeper, require_free
 from vipd.daemon.site import Site
-from vipd.daemon.survey import Survey, require, survey
+from vipd.daemon.survey import Survey, require, survey, warnings
 from vipd.dataplane.libbpf import require_kernel
 from vipd.dataplane.links import links
 from vipd.dataplane.pins import Sizes
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 NEEDED: Final = ("CAP_BPF", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_PERFMON", "CAP_SYS_ADMIN")
 "CAP_SYS_ADMIN to open maps and programs by their id, as adoption does; given up after that."
 SECRET_SIZE: Final = 16
+_MANY: Final = 20
+"Warnings at start."
 
 
 def run(instance: Instance, path: Path, loaded: Loaded, detach: bool) -> None:
@@ -68,10 +70,14 @@ def _check(instance: Instance, loaded: Loaded, ledger: Ledger, memory: Memory) -
     """Everything that can be known before the first change."""
     network = Network(memory)
     try:
-        found = survey(network, ledger, loaded.director)
+        found = survey(network, ledger.contents.addresses, loaded.director)
     finally:
         network.close()
     require(loaded, found)
+    for warning in (told := warnings(loaded, found))[:_MANY]:
+        log.warning("%s", warning)
+    if len(told) > _MANY:
+        log.warning("and %d more like these; 'vipd check' shows all", len(told) - _MANY)
     _require_no_stranger(instance, loaded, found)
     owned = {entry.address for entry in ledger.contents.addresses}
     taken = asyncio.run(conflicts(found.places(ours=True), found.mine))

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vipd.config import Loaded
-from vipd.control import refusals
+from vipd.control import environment_warnings, refusals, tunnel_source
 from vipd.drivers import vips
 from vipd.drivers.claims import Place
-from vipd.drivers.ledger import Ledger
+from vipd.drivers.ledger import AddedAddress
 from vipd.drivers.neighbours import Hop
 from vipd.drivers.network import Link, Network, Path, Told
 from vipd.drivers.vips import Placement
 from vipd.errors import ConfigError, Problem
-from vipd.model.director import Address, Director, VirtualService
+from vipd.model.director import Address, Director, Method, VirtualService
 from vipd.model.state import Egress
 
 
@@ -25,6 +25,8 @@ class Reach:
     service: VirtualService
     egress: tuple[Egress, ...]
     hops: frozenset[Hop]
+    sources: frozenset[Address]
+    "Outer ones of IPv4 tunnels that the kernel has to send: their way has no Ethernet."
     refusals: tuple[Problem, ...]
 
     @classmethod
@@ -34,7 +36,12 @@ class Reach:
         # Whatever lies behind the same router shares its path.
         different = {id(way): way for way in ways}.values()
         hops = {(way.next_hop, way.ifindex) for way in different if way.next_hop is not None}
-        return cls(service, egress, frozenset(hops), refusals(service, egress))
+        sources = {
+            tunnel_source(server)[0]
+            for server, way in zip(service.servers, egress, strict=True)
+            if way is Egress.POINT_TO_POINT and server.method is Method.TUN and server.address.version == 4
+        }
+        return cls(service, egress, frozenset(hops), frozenset(sources), refusals(service, egress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Survey:
     hops: frozenset[Hop]
     """Neighbours that packets are sent to. Routers behind the director's interfaces are among them:
     replies under NAT go there."""
+    unrouted_sources: bool
+    "The kernel sends tunnels, and has no route to their outer source."
     told: Told = field(compare=False)
     "What all of it but the links follows from, with `basis`."
     basis: tuple[object, ...] = field(compare=False)
@@ -72,13 +81,14 @@ class Survey:
 
 def survey(
     network: Network,
-    ledger: Ledger,
+    added: tuple[AddedAddress, ...],
     director: Director,
     lingering: frozenset[Address] = frozenset(),
     before: Survey | None = None,
 ) -> Survey:
-    """`lingering`: VIPs that are configured no more, but that known connections still use.
+    """`added`: what vipd put on interfaces itself.
 
+    `lingering`: VIPs that are configured no more, but that known connections still use.
     `before` spares work where nothing changed since: not the network, not the service.
     """
     told = network.told()
@@ -88,32 +98,58 @@ def survey(
     fresh = [each for each in director.services if each.name not in reaches or reaches[each.name].service is not each]
     paths = network.paths({server.address for service in fresh for server in service.servers}, told)
     reaches |= {service.name: Reach.of(service, paths) for service in fresh}
-    attached = {name: links[name].ifindex for name in director.interfaces if name in links}
-    hops = network.gateways(attached).union(*[each.hops for each in reaches.values()])
-    basis = (director.vips, lingering, links, ledger.contents.addresses)
+    segments = {name: links[name].ifindex for name in director.interfaces if name in links and links[name].ethernet}
+    hops = network.gateways(segments).union(*[each.hops for each in reaches.values()])
+    basis = (director.vips, lingering, links, added)
     if before is not None and before.told is told and before.basis == basis:
         placements = before.placements
     else:
         paths = network.paths(director.vips.keys() | lingering, told)
-        kept = [entry for entry in ledger.contents.addresses if entry.address in lingering - director.vips.keys()]
+        kept = [entry for entry in added if entry.address in lingering - director.vips.keys()]
         wanted = [*director.vips.values(), *(vips.staying(entry) for entry in kept if entry.interface in links)]
-        placements = vips.place(wanted, links, network.addresses(told), paths, ledger)
-    return Survey(links, paths, reaches, placements, hops, told, basis)
+        placements = vips.place(wanted, links, network.addresses(told), paths, added)
+    sources = frozenset[Address]().union(*[each.sources for each in reaches.values()])
+    ways = network.paths(sources, told)
+    unrouted = any(ways[source].egress is Egress.UNREACHABLE for source in sources)
+    return Survey(links, paths, reaches, placements, hops, unrouted, told, basis)
 
 
 def problems(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
     """Everything in the configuration that does not fit this machine, with its place in the file."""
     director = loaded.director
-    names = ", ".join(sorted(link.name for link in found.links.values() if link.ethernet)) or "none"
+    able = {link.name for link in found.links.values() if link.ethernet or link.point_to_point}
+    usable = f"what can be used: {', '.join(sorted(able)) or 'none'}"
     told = [
-        Problem(f"interfaces[{number}]", f"there is no interface {name!r} here; Ethernet interfaces are: {names}")
+        Problem(f"interfaces[{number}]", f"there is no interface {name!r} here; {usable}")
         if name not in found.links
-        else Problem(f"interfaces[{number}]", f"{name} carries no Ethernet frames; Ethernet interfaces are: {names}")
+        else Problem(
+            f"interfaces[{number}]", f"{name} is neither an Ethernet interface nor a tun or ppp device; {usable}"
+        )
         for number, name in enumerate(director.interfaces)
-        if name not in found.links or not found.links[name].ethernet
+        if name not in able
     ]
+    told += [Problem(f"vips.{address}.interface", text) for address, text in homeless(director, found.links).items()]
     refused = [problem for service in director.services for problem in found.reaches[service.name].refusals]
     return loaded.placed([*told, *refused])
+
+
+def homeless(director: Director, links: Mapping[str, Link]) -> dict[Address, str]:
+    """VIPs whose interface is not there, and what to say about each."""
+    return {
+        vip.address: f"there is no interface {vip.interface!r} here"
+        for vip in director.vips.values()
+        if vip.interface is not None and vip.interface not in links
+    }
+
+
+def warnings(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
+    """What works as soon as the network does, or probably not as it is meant."""
+    devices = {link.ifindex: link.name for link in found.links.values()}
+
+    def device(address: Address) -> str:
+        return devices.get(found.paths[address].ifindex, "")
+
+    return loaded.placed(environment_warnings(loaded.director, lambda address: found.paths[address].egress, device))
 
 
 def require(loaded: Loaded, found: Survey) -> None:

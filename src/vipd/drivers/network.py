@@ -17,6 +17,7 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from vipd.dataplane.links import is_point_to_point
 from vipd.drivers.routes import DEFAULT, LOCAL, MAIN, Route, Routes, RouteType
 from vipd.drivers.watch import Feed
 from vipd.errors import DataplaneError
@@ -54,6 +55,8 @@ class Link:
     "The id of the XDP program on it, 0 for none."
     generic: bool
     "That program runs in generic mode."
+    point_to_point: bool = False
+    "A tun or ppp device: what comes in are bare IP packets, also for XDP."
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +217,14 @@ def _link(message: Any) -> Link:
     xdp = message.get("IFLA_XDP")
     modes = dict(xdp["attrs"]) if xdp else {}
     mac = message.get("IFLA_ADDRESS") or ""
+    information = message.get("IFLA_LINKINFO")
+    kind = information.get("IFLA_INFO_KIND") or "" if information else ""
     return Link(
         name=message.get("IFLA_IFNAME"),
         ifindex=message["index"],
         mac=bytes.fromhex(mac.replace(":", "")),
         ethernet=message["ifi_type"] == _ARPHRD_ETHER and not flags & _IFF_NOARP,
+        point_to_point=is_point_to_point(message["ifi_type"], kind),
         loopback=bool(flags & _IFF_LOOPBACK),
         up=bool(flags & _IFF_UP),
         carrier=bool(flags & _IFF_LOWER_UP),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +19,12 @@ _ROUTES: Final = Path("/proc/thread-self/net/ipv6_route")
 _RTF_ADDRCONF: Final = 0x40000
 
 
-def wanted(interfaces: Iterable[str]) -> dict[str, str]:
-    """What forwarding needs, in the order in which to set it."""
+def wanted(interfaces: Sequence[str], unrouted_sources: bool = False) -> dict[str, str]:
+    """What forwarding needs, in the order in which to set it.
+
+    `unrouted_sources`: the kernel sends tunnels whose outer source it has no route to.
+    """
     changes = {f"{_IPV4}/all/send_redirects": "0"}
-    strict = _read(f"{_IPV4}/all/rp_filter") == "1"
     for name in interfaces:
         own = f"{_IPV4}/{name}"
         # The kernel forwards what XDP leaves to it, and answers bpf_fib_lookup, on such interfaces only.
@@ -31,12 +33,33 @@ def wanted(interfaces: Iterable[str]) -> dict[str, str]:
         changes[f"{own}/send_redirects"] = "0"
         # A reply of NAT carries the VIP, our own address, as its source when the kernel routes it.
         changes[f"{own}/accept_local"] = "1"
-        if strict or _read(f"{own}/rp_filter") == "1":
-            changes[f"{own}/rp_filter"] = "2"
-    return changes | _forwarding_ipv6(interfaces)
+    return changes | (_unchecked if unrouted_sources else _loose)(interfaces) | _forwarding_ipv6(interfaces)
 
 
-def _forwarding_ipv6(interfaces: Iterable[str]) -> dict[str, str]:
+def _reverse_path(name: str) -> int:
+    return int(_read(f"{_IPV4}/{name}/rp_filter") or 0)
+
+
+def _loose(interfaces: Sequence[str]) -> dict[str, str]:
+    """Packets come in where the kernel would not send answers to."""
+    everywhere = _reverse_path("all")
+    return {f"{_IPV4}/{name}/rp_filter": "2" for name in interfaces if 1 in (everywhere, _reverse_path(name))}
+
+
+def _unchecked(interfaces: Sequence[str]) -> dict[str, str]:
+    """A loose check would drop a source without a route. The kernel goes by the greater of an interface's
+    own value and that of all: so the latter goes to 0, and all other interfaces get it as their own.
+    """
+    changes, everywhere = {}, _reverse_path("all")
+    if everywhere:
+        others = {path.name for path in (ROOT / _IPV4).iterdir()} - {"all", *interfaces}
+        raised = sorted(name for name in others if _reverse_path(name) < everywhere)
+        changes = {f"{_IPV4}/{name}/rp_filter": str(everywhere) for name in raised}
+        changes[f"{_IPV4}/all/rp_filter"] = "0"
+    return changes | {f"{_IPV4}/{name}/rp_filter": "0" for name in interfaces}
+
+
+def _forwarding_ipv6(interfaces: Sequence[str]) -> dict[str, str]:
     """bpf_fib_lookup asks for each interface's switch; the kernel's own path, since 6.17, for another of
     each interface's, before for the one of all interfaces. Whichever it is, a router forgets the routes
     that it learned from routers, unless told to go on learning.
@@ -66,11 +89,11 @@ def apply(ledger: Ledger, changes: dict[str, str]) -> None:
     present = {key: _read(key) for key in changes}
     due = [(key, before, changes[key]) for key, before in present.items() if before is not None]
     due = [(key, before, value) for key, before, value in due if before != value]
-    known = {entry.key for entry in ledger.contents.sysctls}
-    ledger.add(
-        "sysctls",
-        tuple(ChangedSysctl(key=key, before=before, ours=value) for key, before, value in due if key not in known),
-    )
+    entries = {entry.key: entry for entry in ledger.contents.sysctls}
+    for key, before, value in due:
+        first = entries[key].before if key in entries else before
+        entries[key] = ChangedSysctl(key=key, before=first, ours=value)
+    ledger.change(lambda now: now.model_copy(update={"sysctls": tuple(entries.values())}))
     for key, before, value in due:
         log.info("setting %s to %s (it was %s)", key, value, before)
         _write(key, value)

@@ -19,7 +19,7 @@ from vipd.drivers.ledger import AddedAddress, Ledger
 from vipd.drivers.network import HeldAddress, Link, Path
 from vipd.drivers.network import Network as Kernel
 from vipd.drivers.requests import add_address, carry_out, remove_address
-from vipd.errors import DataplaneError, EnvironmentProblem
+from vipd.errors import DataplaneError
 from vipd.model.director import Address, Network, Vip
 from vipd.model.state import Egress
 
@@ -47,8 +47,9 @@ def place(
     links: Mapping[str, Link],
     held: Iterable[HeldAddress],
     paths: Mapping[Address, Path],
-    ledger: Ledger,
+    added: Iterable[AddedAddress],
 ) -> tuple[Placement, ...]:
+    """None for a VIP whose interface is not there."""
     by_index = {link.ifindex: link for link in links.values()}
     where: dict[Address, list[str]] = {}
     prefixes: list[tuple[Network, Link]] = []
@@ -59,7 +60,7 @@ def place(
         if link.ethernet and each.prefix < each.address.max_prefixlen:
             prefixes.append((ip_network(f"{each.address}/{each.prefix}", strict=False), link))
     prefixes.sort(key=lambda found: found[0].prefixlen, reverse=True)
-    owned = {entry.address: entry.interface for entry in ledger.contents.addresses}
+    owned = {entry.address: entry.interface for entry in added}
     found = []
     for vip in vips:
         connected = next((link for network, link in prefixes if vip.address in network), None)
@@ -83,7 +84,7 @@ def _place(
     owned: Mapping[Address, str],
 ) -> Placement | None:
     if vip.interface is not None and vip.interface not in links:
-        raise EnvironmentProblem(f"vips.{vip.address}.interface: there is no interface {vip.interface!r} here")
+        return None
     ours = owned.get(vip.address)
     if where and ours not in where:
         return _on(vip, links[where[0]], ours=False, present=True)
