@@ -15,7 +15,7 @@ from scapy.packet import Raw
 
 from vipd.dataplane.program import Object
 from vipd.realserver.decapsulator import OBJECT, TABLES, outcome_names
-from vipd.realserver.steps import PROGRAM, packed, prefix
+from vipd.realserver.steps import POINT_TO_POINT, PROGRAM, PROGRAMS, packed, prefix
 
 pytestmark = pytest.mark.root
 
@@ -39,7 +39,7 @@ class Result:
 
 class Server:
     def __init__(self, compiled: Object) -> None:
-        self._maps, self._program = compiled.maps, compiled.programs[PROGRAM]
+        self._maps, self._programs = compiled.maps, compiled.programs
         self._names = outcome_names(compiled.btf)
 
     def allow(self, table: str, *keys: bytes) -> None:
@@ -52,9 +52,9 @@ class Server:
         rows = {n: self._maps["outcomes"].lookup(number.to_bytes(4, "little")) for number, n in self._names.items()}
         return {name: sum(memoryview(raw).cast("Q")) for name, raw in rows.items()}
 
-    def receive(self, frame: Any) -> Result:
+    def receive(self, frame: Any, program: str = PROGRAM) -> Result:
         before = self._counts()
-        run = self._program.run(bytes(frame))
+        run = self._programs[program].run(bytes(frame))
         moved = {name: count - before[name] for name, count in self._counts().items() if count != before[name]}
         return Result(run.action, run.frame, moved)
 
@@ -66,7 +66,8 @@ def loaded() -> Iterator[Object]:
         yield compiled
         for name in TABLES:
             compiled.maps[name].close()
-        compiled.programs[PROGRAM].close()
+        for name in PROGRAMS:
+            compiled.programs[name].close()
 
 
 @pytest.fixture
@@ -79,7 +80,8 @@ def server(loaded: Object) -> Server:
 
 
 def inner(family: int, **fields: Any) -> Any:
-    header = (IP if family == 4 else IPv6)(src=CLIENT[family], dst=fields.pop("dst", VIP[family]), **fields)
+    addresses = {"src": CLIENT[family], "dst": VIP[family]}
+    header = (IP if family == 4 else IPv6)(**{**addresses, **fields})
     return header / TCP(sport=40000, dport=80, flags="S", seq=7) / Raw(b"hello")
 
 
@@ -105,6 +107,38 @@ def test_the_inner_packet_comes_out_whole(server: Server, inside: int, outside: 
     result = server.receive(tunnelled(inside, outside))
     assert result.outcomes == {f"taken_{inside}in{outside}": 1}
     assert (result.action, result.frame) == (XDP_PASS, bytes(Ether(**ETHER) / inner(inside)))
+
+
+@pytest.mark.parametrize(("inside", "outside"), FAMILIES)
+def test_without_ethernet_the_inner_packet_comes_out_whole(server: Server, inside: int, outside: int) -> None:
+    result = server.receive(outer(outside) / inner(inside), POINT_TO_POINT)
+    assert result.outcomes == {f"taken_{inside}in{outside}": 1}
+    assert (result.action, result.frame) == (XDP_PASS, bytes(inner(inside)))
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_without_ethernet_what_is_no_tunnel_is_left_alone(server: Server, family: int) -> None:
+    for packet in (bytes(inner(family)), bytes(inner(family))[:16], b"\x50" + bytes(39), bytes(20)):
+        result = server.receive(packet, POINT_TO_POINT)
+        assert (result.action, result.frame, result.outcomes) == (XDP_PASS, packet, {"pass_not_tunnel": 1})
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "source"), [(6, 4, "172.16.9.9"), (4, 6, "2001:db8:c633::9")], ids=["6in4", "4in6"]
+)
+@pytest.mark.parametrize("mark", [0, 0x10])
+def test_what_the_kernel_would_take_for_the_other_version_is_dropped(
+    server: Server, inside: int, outside: int, source: str, mark: int
+) -> None:
+    """Without Ethernet it compares the first 14 bytes: the group bit and the type that they seem to have."""
+    client = {4: CLIENT[4], 6: "2001:db8:ac10::7"}[inside]
+    marks = {4: {"tos": mark}, 6: {"tc": mark}}
+    packet = outer(outside, src=source, **marks[outside]) / inner(inside, src=client, **marks[inside])
+    result = server.receive(packet, POINT_TO_POINT)
+    taken = {f"taken_{inside}in{outside}": 1}
+    assert (result.action, result.outcomes) == ((XDP_DROP, {"drop_adjust": 1}) if mark else (XDP_PASS, taken))
+    # With a header of its own there is nothing to mistake.
+    assert server.receive(Ether(**ETHER) / packet).outcomes == taken
 
 
 @pytest.mark.parametrize("ttl", [0, 1, 2, 64, 255])

@@ -19,6 +19,8 @@ OWN4, OWN6 = ip_address("10.0.0.11"), ip_address("2001:db8:1::11")
 LO = Link("lo", 1, ethernet=False, addresses=(ip_address("127.0.0.1"), ip_address("::1")))
 ETH = Link("eth0", 2, addresses=(OWN4, OWN6))
 UNADDRESSED = Link("eth1", 3)
+OWN_LINE = ip_address("10.1.1.2")
+LINE = Link("ppp0", 4, ethernet=False, point_to_point=True, addresses=(OWN_LINE,))
 EVERYTHING = frozenset({"dummy", "ipip", "sit", "ip6tnl"})
 SYSCTLS = {
     f"net/ipv4/conf/{name}/{key}": 0
@@ -184,8 +186,34 @@ def test_options_that_mean_nothing_are_refused(fields: dict[str, Any], message: 
 
 @pytest.mark.parametrize("name", ["eth9", "eth0;touch x", "lo", "$(id)"])
 def test_an_interface_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no Ethernet interface here; there are: eth0, eth1"):
+    with pytest.raises(ConfigError, match=r"is no interface that dr packets come in by; such are: eth0, eth1"):
         plan(options(interfaces=(name,)), FACTS, PROGRAM)
+
+
+def test_tunnels_come_by_lines_without_ethernet_too_and_need_no_silence_there() -> None:
+    facts = replace(FACTS, links=(LO, ETH, LINE), kinds=frozenset())
+    [step] = of(Decapsulate, options(method=Method.TUN), facts)
+    assert (step.interfaces, step.point_to_point) == (("eth0", "ppp0"), ("ppp0",))
+    assert {step.path for step in of(SetSysctl, options(method=Method.TUN), facts) if "ppp0" in step.path} == set()
+    printed = "\n".join(step.commands())
+    assert "prog_decapsulator dev eth0" in printed
+    assert "prog_decapsulator_point_to_point dev ppp0" in printed
+    alone = plan(options(method=Method.TUN, interfaces=("ppp0",)), replace(facts, kinds=EVERYTHING), PROGRAM)
+    assert {s.local for s in alone.steps if isinstance(s, AddLink) and s.local} == {OWN_LINE}
+
+
+def test_direct_routing_does_not_come_by_a_line_without_ethernet() -> None:
+    facts = replace(FACTS, links=(LO, ETH, LINE))
+    assert plan(options(), facts, PROGRAM).options.interfaces == ("eth0",)
+    with pytest.raises(ConfigError, match=r"ppp0 is no interface that dr packets come in by; such are: eth0"):
+        plan(options(interfaces=("ppp0",)), facts, PROGRAM)
+    with pytest.raises(EnvironmentProblem, match="no interface that dr packets come in by"):
+        plan(options(), replace(FACTS, links=(LO, LINE)), PROGRAM)
+
+
+def test_nobody_asks_for_a_vip_on_a_line() -> None:
+    facts = replace(FACTS, links=(LO, replace(LINE, addresses=(OWN_LINE, VIP4, VIP6))))
+    assert plan(options(method=Method.TUN), facts, PROGRAM).steps
 
 
 def test_a_vip_on_the_lan_is_refused() -> None:
@@ -208,7 +236,7 @@ def test_ipv6_that_is_switched_off_is_refused() -> None:
 
 
 def test_a_host_without_an_address_is_told_so() -> None:
-    with pytest.raises(EnvironmentProblem, match="no Ethernet interface with an address"):
+    with pytest.raises(EnvironmentProblem, match="no interface that dr packets come in by has an address of its own"):
         plan(options(), replace(FACTS, links=(LO, UNADDRESSED)), PROGRAM)
 
 

@@ -18,7 +18,7 @@ from vipd.dataplane.program import Object, Program, pin, unpinned
 from vipd.errors import EnvironmentProblem
 from vipd.model.director import Network
 from vipd.realserver.options import Attached
-from vipd.realserver.steps import PINS, PROGRAM, Decapsulate, packed, prefix, unpacked
+from vipd.realserver.steps import PINS, POINT_TO_POINT, PROGRAM, PROGRAMS, Decapsulate, packed, prefix, unpacked
 
 OBJECT: Final = Path(__file__).parents[1] / "bpf" / "realserver.bpf.o"
 TABLES: Final = ("addresses", "vips", "directors", "outcomes")
@@ -42,7 +42,8 @@ def attach(step: Decapsulate, indices: Mapping[str, int]) -> None:
     require_kernel()
     _mount()
     pins = Path(step.pins)
-    if not _complete(pins):
+    # A build that knew no point-to-point links has pinned no program for them.
+    if not _complete(pins) or (step.point_to_point and not _program_pin(pins, POINT_TO_POINT).exists()):
         detach(step.instance)
         _load(Path(step.program), pins)
     with _table(pins, "addresses") as table:
@@ -55,7 +56,7 @@ def attach(step: Decapsulate, indices: Mapping[str, int]) -> None:
     for stale in set(pins.glob("link_*")) - wanted.keys():
         _take_off(stale)
     for path, name in wanted.items():
-        _attach_to(pins, path, name, indices[name])
+        _attach_to(pins, step.program_for(name), path, name, indices[name])
 
 
 def detach(instance: str) -> None:
@@ -87,14 +88,17 @@ def attached(instance: str, programs: Mapping[str, frozenset[int]]) -> Attached 
     pins = Path(PINS, instance)
     if not _complete(pins):
         return None
-    with _program(pins) as program:
-        number = program.id
+    ours = set()
+    for name in PROGRAMS:
+        if _program_pin(pins, name).exists():
+            with _program(pins, name) as program:
+                ours.add(program.id)
     keys = {}
     for name in ("addresses", "vips", "directors"):
         with _table(pins, name) as table:
             keys[name] = tuple(table.keys())
     return Attached(
-        interfaces=frozenset(name for name, numbers in programs.items() if number in numbers),
+        interfaces=frozenset(name for name, numbers in programs.items() if ours & numbers),
         addresses=frozenset(map(unpacked, keys["addresses"])),
         vips=frozenset(map(unpacked, keys["vips"])),
         directors=frozenset(map(_network, keys["directors"])),
@@ -121,8 +125,12 @@ def outcome_names(btf: Btf) -> dict[int, str]:
 
 
 def _complete(pins: Path) -> bool:
-    """The program is pinned last."""
-    return os.access(pins / f"prog_{PROGRAM}", os.F_OK)
+    """This program is pinned last."""
+    return os.access(_program_pin(pins, PROGRAM), os.F_OK)
+
+
+def _program_pin(pins: Path, name: str) -> Path:
+    return pins / f"prog_{name}"
 
 
 def _load(path: Path, pins: Path) -> None:
@@ -132,7 +140,8 @@ def _load(path: Path, pins: Path) -> None:
             pins.mkdir(mode=0o700, parents=True)
             for name in TABLES:
                 pin(compiled.maps[name].fd, pins / name)
-            pin(compiled.programs[PROGRAM].fd, pins / f"prog_{PROGRAM}")
+            for name in reversed(PROGRAMS):
+                pin(compiled.programs[name].fd, _program_pin(pins, name))
         finally:
             for table in compiled.maps.values():
                 table.close()
@@ -140,11 +149,11 @@ def _load(path: Path, pins: Path) -> None:
                 program.close()
 
 
-def _attach_to(pins: Path, path: Path, name: str, index: int) -> None:
+def _attach_to(pins: Path, program_name: str, path: Path, name: str, index: int) -> None:
     if path.exists() and not _is_dead(path):
         return
     path.unlink(missing_ok=True)
-    with _program(pins) as program:
+    with _program(pins, program_name) as program:
         link = _link(program.fd, name, index)
     try:
         pin(link, path)
@@ -212,8 +221,8 @@ def _table(pins: Path, name: str) -> Iterator[Map]:
 
 
 @contextmanager
-def _program(pins: Path) -> Iterator[Program]:
-    program = Program(unpinned(pins / f"prog_{PROGRAM}"), owned=True)
+def _program(pins: Path, name: str) -> Iterator[Program]:
+    program = Program(unpinned(_program_pin(pins, name)), owned=True)
     try:
         yield program
     finally:

@@ -15,7 +15,9 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from vipd.dataplane.links import is_point_to_point
 from vipd.errors import DataplaneError, EnvironmentProblem
+from vipd.model.director import Address
 from vipd.realserver.decapsulator import attached
 from vipd.realserver.options import Facts, Link
 
@@ -73,16 +75,19 @@ def _links(route: IPRoute) -> tuple[Link, ...]:
         address = ip_address(_attribute(raw, "IFA_LOCAL") or _attribute(raw, "IFA_ADDRESS"))
         if not address.is_link_local:
             addresses.setdefault(raw["index"], []).append(address)
-    return tuple(
-        Link(
-            name=_attribute(raw, "IFLA_IFNAME"),
-            index=raw["index"],
-            kind=_attribute(_attribute(raw, "IFLA_LINKINFO"), "IFLA_INFO_KIND") or "",
-            ethernet=raw["ifi_type"] == _ARPHRD_ETHER,
-            up=bool(raw["flags"] & _IFF_UP),
-            addresses=tuple(addresses.get(raw["index"], ())),
-        )
-        for raw in route.get_links()
+    return tuple(_link(raw, tuple(addresses.get(raw["index"], ()))) for raw in route.get_links())
+
+
+def _link(raw: Any, addresses: tuple[Address, ...]) -> Link:
+    kind = _attribute(_attribute(raw, "IFLA_LINKINFO"), "IFLA_INFO_KIND") or ""
+    return Link(
+        name=_attribute(raw, "IFLA_IFNAME"),
+        index=raw["index"],
+        kind=kind,
+        ethernet=raw["ifi_type"] == _ARPHRD_ETHER,
+        up=bool(raw["flags"] & _IFF_UP),
+        addresses=addresses,
+        point_to_point=is_point_to_point(raw["ifi_type"], kind),
     )
 
 

@@ -85,6 +85,8 @@ class Link:
     ethernet: bool = True
     up: bool = True
     addresses: tuple[Address, ...] = ()
+    point_to_point: bool = False
+    "A tun or ppp device: bare IP packets, no MAC addresses."
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,12 @@ def plan(options: Options, facts: Facts, program: str) -> Plan:
         options = replace(options, addresses=addresses, decapsulation=decapsulation)
     _refuse_what_cannot_work(options, facts, interfaces)
     tunnels = _tunnels(options)
-    steps: list[Step] = [*_arp_settings(options), *_holders(options), *tunnels]
+    steps: list[Step] = [*_arp_settings(options, interfaces), *_holders(options), *tunnels]
     steps += _reverse_path_settings(options, facts, tunnels)
     steps += _addresses_of_tunnels(options, interfaces, tunnels)
     steps += tables(options, interfaces, tunnels)
     if options.decapsulation is Decapsulation.BPF:
-        steps.append(_decapsulate(options, program))
+        steps.append(_decapsulate(options, interfaces, program))
     steps += _addresses_of_vips(options)
     return Plan(options, tuple(steps))
 
@@ -60,12 +60,14 @@ def link_name(role: str, instance: str) -> str:
 
 
 def _interfaces(options: Options, facts: Facts) -> tuple[Link, ...]:
-    able = tuple(link for link in facts.links if link.ethernet and link.kind not in _OWN_LINKS)
+    able = tuple(link for link in facts.links if _takes(options.method, link))
     if options.interfaces:
         by_name = {link.name: link for link in able}
         names = ", ".join(sorted(by_name)) or "none"
         problems = [
-            Problem("--interface", f"{name} is no Ethernet interface here; there are: {names}")
+            Problem(
+                "--interface", f"{name} is no interface that {options.method} packets come in by; such are: {names}"
+            )
             for name in options.interfaces
             if name not in by_name
         ]
@@ -74,8 +76,17 @@ def _interfaces(options: Options, facts: Facts) -> tuple[Link, ...]:
         return tuple(by_name[name] for name in options.interfaces)
     found = tuple(link for link in able if set(link.addresses) - set(options.vips))
     if not found:
-        raise EnvironmentProblem("no Ethernet interface with an address of its own; name one with --interface")
+        raise EnvironmentProblem(
+            f"no interface that {options.method} packets come in by has an address of its own; say which: --interface"
+        )
     return found
+
+
+def _takes(method: Method, link: Link) -> bool:
+    """Direct routing addresses a server by its MAC; a tunnel comes by any link."""
+    if link.point_to_point:
+        return method is Method.TUN
+    return link.ethernet and link.kind not in _OWN_LINKS
 
 
 def _via(options: Options, facts: Facts) -> Via:
@@ -145,15 +156,15 @@ def _refuse_what_cannot_work(options: Options, facts: Facts, interfaces: tuple[L
 
 
 def _answers_for_it(link: Link) -> bool:
-    return link.name != LOOPBACK and link.kind not in _OWN_LINKS
+    return link.name != LOOPBACK and not link.point_to_point and link.kind not in _OWN_LINKS
 
 
-def _arp_settings(options: Options) -> list[SetSysctl]:
+def _arp_settings(options: Options, interfaces: tuple[Link, ...]) -> list[SetSysctl]:
     """Before any address. NDP needs none: the kernel answers for addresses of the asked interface only."""
     if options.via is Via.REDIRECT or all(vip.version == 6 for vip in options.vips):
         return []
     steps = []
-    for name in ("all", *options.interfaces):
+    for name in ("all", *(link.name for link in interfaces if not link.point_to_point)):
         # 2 and 8 keep silent about more; 3 about scope host, which is how the VIP is added.
         steps.append(SetSysctl(f"net/ipv4/conf/{name}/arp_ignore", 1, (2, 3, 8)))
         steps.append(SetSysctl(f"net/ipv4/conf/{name}/arp_announce", 2))
@@ -207,14 +218,20 @@ def _addresses_of_tunnels(
     return [AddAddress((own or vips)[0], tunnel.name) for tunnel in tunnels if tunnel.kind != "sit"]
 
 
-def _decapsulate(options: Options, program: str) -> Decapsulate:
+def _decapsulate(options: Options, interfaces: tuple[Link, ...], program: str) -> Decapsulate:
     directors = tuple(
         network
         for version in (4, 6)
         for network in collapse_addresses(n for n in options.directors if n.version == version)  # type: ignore[type-var]
     )
     return Decapsulate(
-        options.instance, options.interfaces, options.addresses, options.vips, directors or (ANY,), program
+        instance=options.instance,
+        interfaces=options.interfaces,
+        addresses=options.addresses,
+        vips=options.vips,
+        directors=directors or (ANY,),
+        program=program,
+        point_to_point=tuple(link.name for link in interfaces if link.point_to_point),
     )
 
 

@@ -12,6 +12,9 @@ from vipd.realserver.options import Facts
 
 PINS: Final = "/sys/fs/bpf/vipd-real-server"
 PROGRAM: Final = "decapsulator"
+POINT_TO_POINT: Final = "decapsulator_point_to_point"
+PROGRAMS: Final = (PROGRAM, POINT_TO_POINT)
+"For frames with Ethernet headers, and for packets of devices that have none."
 HELD: Final = ""
 "The answer of `lack` for a step that is in force."
 
@@ -153,6 +156,8 @@ class Decapsulate:
     "Believed outer sources; never empty, any is `::/0`."
     program: str = field(compare=False)
     "The compiled object."
+    point_to_point: tuple[str, ...] = ()
+    "Those of the interfaces that have no Ethernet headers."
     step: Literal["decapsulate"] = "decapsulate"
 
     @property
@@ -162,6 +167,9 @@ class Decapsulate:
     @property
     def pins(self) -> str:
         return f"{PINS}/{self.instance}"
+
+    def program_for(self, interface: str) -> str:
+        return POINT_TO_POINT if interface in self.point_to_point else PROGRAM
 
     def lack(self, facts: Facts) -> str:
         held = facts.attached
@@ -180,13 +188,17 @@ class Decapsulate:
         return (
             "mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf",
             f"mkdir -p {pins}",
-            f"bpftool prog load {shlex.quote(self.program)} {pins}/prog_{PROGRAM} pinmaps {pins}",
+            f"bpftool prog loadall {shlex.quote(self.program)} {pins} pinmaps {pins}",
+            *(f"mv {pins}/{name} {pins}/prog_{name}" for name in PROGRAMS),
             *(
                 f"bpftool map update pinned {pins}/{table} key hex {key.hex(' ')} value hex 01"
                 for table, keys in {**tables, "directors": map(prefix, self.directors)}.items()
                 for key in keys
             ),
-            *(f"bpftool net attach xdp pinned {pins}/prog_{PROGRAM} dev {name}" for name in self.interfaces),
+            *(
+                f"bpftool net attach xdp pinned {pins}/prog_{self.program_for(name)} dev {name}"
+                for name in self.interfaces
+            ),
         )
 
     def undoing(self) -> tuple[str, ...]:
