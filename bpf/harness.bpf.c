@@ -13,12 +13,18 @@ SEC("xdp")
 int ask_route(struct xdp_md *ctx)
 {
 	struct bpf_fib_lookup fib, *frame = (void *)(long)ctx->data;
+	__u32 mtu = 0;
 	long answer;
 
 	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
 		return -1;
 	fib = *frame;
 	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	/* As nexthop.h has it: this answer ends before the MTU. */
+	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH) {
+		bpf_check_mtu(ctx, fib.ifindex, &mtu, 0, 0);
+		fib.mtu_result = mtu;
+	}
 	*frame = fib;
 	return answer;
 }

@@ -9,7 +9,7 @@ from pyroute2 import IPRoute
 
 from tests.support.bpf import Bpf, loaded
 from tests.support.tables import CONSTANTS, Director
-from tests.support.wires import LINE_CLIENT, LINE_SERVER, Wires
+from tests.support.wires import LINE_CLIENT, LINE_SERVER, NOARP, Wires
 
 
 @pytest.fixture(scope="package")
@@ -20,9 +20,6 @@ def wires() -> Iterator[Wires]:
     made.close()
 
 
-_NOARP = 0x40
-
-
 @pytest.fixture(params=["unasked", "known"])
 def neighbour(wires: Wires, request: pytest.FixtureRequest) -> None:
     """Before the kernel has sent anything there, and after: it keeps a neighbour then, without a MAC."""
@@ -31,7 +28,7 @@ def neighbour(wires: Wires, request: pytest.FixtureRequest) -> None:
         for entry in netlink.get_neighbours(ifindex=line):
             netlink.neigh("del", ifindex=line, dst=entry.get("NDA_DST"))
         for address in (*LINE_SERVER.values(), *LINE_CLIENT.values()) if request.param == "known" else ():
-            netlink.neigh("add", ifindex=line, dst=address, state=_NOARP)
+            netlink.neigh("add", ifindex=line, dst=address, state=NOARP)
 
 
 @pytest.fixture(scope="package")

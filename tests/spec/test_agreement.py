@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.oracle.cells import reachable, report
+from tests.support.oracle.cells import SELDOM, reachable, report
 from tests.support.oracle.script import Script, dump
 from tests.support.oracle.search import Found, search
 
@@ -46,7 +46,8 @@ def test_the_program_does_what_the_specification_says() -> None:
     if found.script is not None:
         pytest.fail(f"saved as {saved(found.script)}:\n{found.told}", pytrace=False)
     assert MINUTES < ENOUGH or missing(found) == [], "never met"
-    assert [str(cell) for cell in found.met if cell not in set(reachable())] == [], "thought to be unreachable"
+    known = {*reachable(), *SELDOM}
+    assert [str(cell) for cell in found.met if cell not in known] == [], "thought to be unreachable"
 
 
 def searched(seed: int, seconds: float) -> Found:

@@ -26,7 +26,8 @@ ADDRESSES = sorted(
 @pytest.fixture(scope="module")
 def wires() -> Iterator[Wires]:
     made = Wires()
-    yield made
+    with made.lined():
+        yield made
     made.close()
 
 

@@ -60,6 +60,7 @@ SERVERS: Final = 20
 _CLONE_NEWNET: Final = 0x40000000
 _OWN: Final = "/proc/thread-self/ns/net"
 _PERMANENT: Final = 0x80
+NOARP: Final = 0x40
 _NODAD: Final = 0x02
 _UNREACHABLE: Final = 7
 _RTAX_MTU: Final = 2
@@ -166,6 +167,9 @@ def _line(netlink: Any, tun: Tun) -> Wire:
     netlink.link("set", index=index, mtu=LINE_MTU, state="up")
     for destination in ("10.88.0.0/16", "2001:db8:88::/48"):
         netlink.route("add", dst=destination, oif=index, family=10 if ":" in destination else 2)
+    # As the kernel makes them when it sends: of IPv4 one for the whole line.
+    for address in LINE_SERVER.values():
+        netlink.neigh("add", ifindex=index, dst=address, state=NOARP)
     return Wire(index, "00:00:00:00:00:00", "director_point_to_point")
 
 

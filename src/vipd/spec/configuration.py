@@ -57,6 +57,7 @@ class Interface:
     """One that the director looks at."""
 
     mac: bytes
+    "All zeros of a point-to-point device, which has none."
     redirect: bool = True
     "Whether XDP can send out of it what came in by another."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vipd.model.outcome import Action, action
-from vipd.spec import answer, table
+from vipd.spec import answer, leaving, table
 from vipd.spec.admit import admit
 from vipd.spec.configuration import Configuration
 from vipd.spec.control import control
@@ -53,11 +53,13 @@ def decide(
     outcome = parse(journey)
     if outcome is None:
         outcome = control(journey) if journey.is_control else _flow(journey)
+    if leaving.is_misread(journey, frame, outcome):
+        outcome = "drop_no_ethernet"
     kept = action(outcome) in (Action.DROP, Action.PASS)
-    leaving = frame if kept else _framed(journey)
+    made = frame if kept else _framed(journey)
     return Decision(
         outcome,
-        leaving,
+        made,
         journey.egress,
         tuple(journey.events),
         journey.draft,

@@ -103,12 +103,13 @@ def _reply(journey: Journey) -> str:
 
 
 def _fits(journey: Journey, hop: Hop) -> tuple[bool, bool]:
-    """Whether the packet can be sent on, and whether the kernel is to do it."""
+    """Whether the packet can be sent on, and whether the kernel is to do it.
+
+    What the kernel is to send must fit too: its own word on that would quote what the packet has become.
+    """
     length = journey.network.length
-    if nexthop.kind(journey, hop) != nexthop.ETHERNET:
-        return True, True
-    if length <= hop.mtu:
-        return True, False
+    if not hop.mtu or length <= hop.mtu:
+        return True, nexthop.kind(journey, hop) != nexthop.ETHERNET
     dont = journey.network.dont_fragment
     journey.because(leaving.TOO_BIG if dont else leaving.FRAGMENTED, length=length, mtu=hop.mtu)
     return not dont, True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from vipd.model.outcome import Action, action
 from vipd.spec.packet import Journey, Link
 from vipd.spec.reason import rules_of
 from vipd.spec.state import Hop
@@ -27,7 +28,25 @@ BY_KERNEL = _rule(
     "XDP cannot send it: rewritten, and left to the kernel to route",
     "ARCHITECTURE.md, the next hop is cached",
 )
+MISREAD = _rule(
+    "misread",
+    "without Ethernet the kernel would take IPv{version} for the packet's former version: its first bytes look alike",
+    "ARCHITECTURE.md, links without Ethernet",
+)
 SENT = _rule("sent", "out of interface {ifindex}, to {mac}", "ARCHITECTURE.md, the next hop is cached")
+
+
+def is_misread(journey: Journey, came: bytes, outcome: str) -> bool:
+    """On a device without Ethernet the kernel learns of another version of IP by what it takes for a header of
+    Ethernet: whether it is for a group, which is the first byte's lowest bit, and the type, bytes 12 and 13.
+    """
+    gone = journey.link is not None or action(outcome) in (Action.DROP, Action.PASS)
+    if gone or came[0] >> 4 == journey.packet[0] >> 4:
+        return False
+    if (came[0] ^ journey.packet[0]) & 1 or came[12:14] != journey.packet[12:14]:
+        return False
+    journey.because(MISREAD, version=journey.packet[0] >> 4)
+    return True
 
 
 def ttl_ends(journey: Journey) -> bool:

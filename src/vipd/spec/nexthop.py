@@ -21,6 +21,7 @@ KERNEL: Final = "kernel"
 UNRESOLVED: Final = "unresolved"
 NO_ROUTE: Final = "no_route"
 
+NO_MAC: Final = bytes(6)
 RETURN_HOPS: Final = 4096
 _GRACE: Final = 32
 "Times the age of a next hop: 16 s."
@@ -91,7 +92,9 @@ def kind(journey: Journey, hop: Hop) -> str:
     """What the hop is for this packet; a remembered one serves those of any interface."""
     if hop.kind != BACK:
         return hop.kind
-    return ETHERNET if hop.ifindex == journey.ingress.ifindex else KERNEL
+    # Where a packet came in without Ethernet, XDP is the kernel's generic one: that sends out of any interface.
+    anywhere = not journey.ingress.ethernet
+    return ETHERNET if anywhere or hop.ifindex == journey.ingress.ifindex else KERNEL
 
 
 def _ask(journey: Journey, to: Address) -> tuple[Hop, bool]:
@@ -100,17 +103,25 @@ def _ask(journey: Journey, to: Address) -> tuple[Hop, bool]:
     journey.happened("next_hop_refreshed")
     match way.answer:
         case Answer.NEIGHBOUR:
-            interface = journey.configuration.interfaces.get(way.ifindex)
-            reach = KERNEL if interface is None else ETHERNET if interface.redirect else BACK
+            reach = _reach(journey, way.ifindex)
             hop = Hop(reach, way.ifindex, way.mtu, way.destination, way.source, way.gateway)
         case Answer.NO_NEIGHBOUR:
-            hop = Hop(UNRESOLVED, way.ifindex, way.mtu)
+            reach = _reach(journey, way.ifindex)
+            hop = Hop(KERNEL if reach == KERNEL else UNRESOLVED, way.ifindex, way.mtu)
         case Answer.ENCAPSULATED:
             hop = Hop(KERNEL, way.ifindex, way.mtu)
         case Answer.NO_ROUTE:
             hop = Hop(NO_ROUTE, way.ifindex, way.mtu)
     journey.because(ASKED, to=to, **_facts(hop))
     return hop, way.answer is Answer.NEIGHBOUR
+
+
+def _reach(journey: Journey, ifindex: int) -> str:
+    """What an interface is good for; frames of one without a MAC address are the kernel's to make."""
+    interface = journey.configuration.interfaces.get(ifindex)
+    if interface is None or interface.mac == NO_MAC:
+        return KERNEL
+    return ETHERNET if interface.redirect else BACK
 
 
 def _reply_entry(journey: Journey) -> ReplyEntry:

@@ -6,6 +6,7 @@ from typing import Final
 
 from vipd.errors import WireError
 from vipd.spec import fragments
+from vipd.spec.nexthop import NO_MAC
 from vipd.spec.packet import Journey, Link, Part
 from vipd.spec.reason import rules_of
 from vipd.spec.state import Flow
@@ -24,6 +25,9 @@ _STATES: Final = transport.SYN | transport.FIN | transport.RST | transport.ACK
 _rule = rules_of("parse")
 SHORT = _rule("short", "{length} bytes hold no Ethernet header", "IEEE 802.3 3.2")
 NOT_IP = _rule("not_ip", "EtherType 0x{type:04x} is neither IPv4 nor IPv6: the kernel's", "IEEE 802.3 3.2.6")
+NO_VERSION = _rule(
+    "no_version", "{length} bytes without Ethernet begin like neither IPv4 nor IPv6: the kernel's", "RFC 791 3.1"
+)
 VLAN = _rule("vlan", "a VLAN tag: the kernel takes it off, and the packet comes again", "IEEE 802.1Q 9.5")
 NO_ADDRESSES = _rule(
     "no_addresses", "too short for an IPv{version} header: nobody's that we know", "RFC 791 3.1, RFC 8200 3"
@@ -111,8 +115,11 @@ def _version(journey: Journey) -> tuple[int, str | None]:
         journey.because(SHORT, length=len(packet))
         return 0, "pass_not_ip"
     if link is None:
-        version = packet[0] >> 4 if packet else 0
-        return (version, None) if version in _VERSIONS.values() else (0, "pass_not_ip")
+        version = packet[0] >> 4 if len(packet) >= ETHERNET else 0
+        if version in _VERSIONS.values():
+            return version, None
+        journey.because(NO_VERSION, length=len(packet))
+        return 0, "pass_not_ip"
     if link.type in _TAGS:
         journey.because(VLAN)
         return 0, "pass_vlan"
@@ -213,13 +220,12 @@ def _chain(journey: Journey, network: Network) -> str | None:
 
 
 def _for_our_mac(journey: Journey) -> bool:
-    """A switch floods, and a port may be promiscuous. Where there is no Ethernet, nobody else is on the line."""
-    if journey.link is None:
-        return True
+    """A switch floods, and a port may be promiscuous. What has no Ethernet is for a device without a MAC."""
+    mac = journey.link.destination if journey.link is not None else NO_MAC
     interface = journey.configuration.interfaces.get(journey.ingress.ifindex)
-    if interface is not None and interface.mac == journey.link.destination:
+    if interface is not None and interface.mac == mac:
         return True
-    journey.because(OTHER_MAC, mac=mac_text(journey.link.destination), ifindex=journey.ingress.ifindex)
+    journey.because(OTHER_MAC, mac=mac_text(mac), ifindex=journey.ingress.ifindex)
     return False
 
 

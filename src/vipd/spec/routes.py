@@ -27,7 +27,7 @@ class Way(NamedTuple):
     ifindex: int = 0
     "Of the egress; of the ingress where there is no route."
     mtu: int = 0
-    "0 where the kernel does not say."
+    "Where no neighbour is known, the interface's own; 0 where the kernel does not say."
     destination: bytes = bytes(6)
     source: bytes = bytes(6)
     gateway: bool = False
@@ -55,6 +55,8 @@ class StaticRoutes:
     macs: Mapping[int, bytes]
     "Of the interfaces."
     neighbours: Mapping[Address, bytes] = field(default_factory=dict)
+    mtus: Mapping[int, int] = field(default_factory=dict)
+    "Of the interfaces; 1,500 without one."
 
     def ask(self, ingress: int, destination: Address) -> Way:
         fitting = [
@@ -65,6 +67,6 @@ class StaticRoutes:
         route = max(fitting, key=lambda each: each.network.prefixlen)
         mac = self.neighbours.get(route.gateway or destination)
         if mac is None:
-            return Way(Answer.NO_NEIGHBOUR, route.ifindex)
+            return Way(Answer.NO_NEIGHBOUR, route.ifindex, self.mtus.get(route.ifindex, 1500))
         source = self.macs[route.ifindex]
         return Way(Answer.NEIGHBOUR, route.ifindex, route.mtu, mac, source, route.gateway is not None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tests.support.oracle.network import PORTS, Routes
+from tests.support.oracle.network import PORTS, Routes, has_ethernet
 from tests.support.oracle.reading import Written
 from tests.support.oracle.wanted import KEYS, Wanted
 from vipd.control import plan, policies
@@ -92,7 +92,7 @@ class Alone:
         self.routes = Routes(self._forgotten)
 
     def send(self, port: str, frame: bytes) -> Decision:
-        ingress = Ingress(PORTS[port].ifindex)
+        ingress = Ingress(PORTS[port].ifindex, has_ethernet(port))
         decision = decide(self.configuration, self.state, frame, ingress, self.now, self.routes)
         self.state.apply(decision.draft)
         return decision

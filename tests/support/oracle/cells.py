@@ -67,6 +67,9 @@ _FAMILIES: Final[Mapping[str, tuple[int, ...]]] = {
 }
 "Of the others, both."
 
+SELDOM: Final = frozenset(Cell("drop_no_ethernet", "tun", family) for family in (4, 6))
+"Not every run meets these: addresses must be alike by chance."
+
 UNREACHABLE: Final[Mapping[str, str]] = {
     "drop_no_room_in_frame": "the kernel's test runs give every frame 256 bytes of headroom",
     "pass_extension_header IPv4, pass_options IPv6": "IPv6 has extension headers, IPv4 has options",

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from tests.support import wires
 from tests.support.oracle.worlds import FAMILIES, LOCAL
-from vipd.dataplane.port import Port
+from vipd.dataplane.port import NO_MAC, Port
 from vipd.model.director import Address
 from vipd.spec.routes import Answer, Route, StaticRoutes, Way
 from vipd.wire.ethernet import mac_bytes
@@ -17,9 +17,19 @@ PORTS: Final = {
     "out": Port("out0", 2, mac_bytes("02:00:00:00:0a:01"), True),
     "in": Port("in0", 3, mac_bytes("02:00:00:00:0a:02"), True),
     "side": Port("side0", 4, mac_bytes("02:00:00:00:0a:03"), False),
+    "line": Port("line0", 5, NO_MAC, False),
 }
-"XDP can send out of all but the side."
+"XDP can send out of all but the side, and the line, which has no Ethernet."
 NARROW: Final = 1400
+
+
+def has_ethernet(port: str) -> bool:
+    return PORTS[port].mac != NO_MAC
+
+
+def packet_of(port: str, frame: bytes) -> bytes:
+    """Without the Ethernet header that there is on a port with Ethernet."""
+    return frame[14:] if has_ethernet(port) else frame
 
 
 class Machine(NamedTuple):
@@ -29,8 +39,8 @@ class Machine(NamedTuple):
 
 def ports(made: wires.Wires) -> dict[str, Port]:
     """The same with the numbers that the kernel gave them."""
-    numbers = {"out": made.out.ifindex, "in": made.inner.ifindex, "side": made.side.ifindex}
-    return {name: Port(port.name, numbers[name], port.mac, port.redirect) for name, port in PORTS.items()}
+    numbers = {"out": made.out, "in": made.inner, "side": made.side, "line": made.line}
+    return {name: Port(port.name, numbers[name].ifindex, port.mac, port.redirect) for name, port in PORTS.items()}
 
 
 def machines() -> dict[Address, Machine]:
@@ -61,8 +71,10 @@ class Routes:
     def __init__(self, forgotten: Iterable[Address] = ()) -> None:
         known: Mapping[Address, Machine] = {a: machine for a, machine in machines().items() if a not in set(forgotten)}
         neighbours = {address: mac_bytes(machine.mac) for address, machine in known.items()}
+        # IPv4 has one neighbour for all of a line.
+        neighbours |= {ip_address(each): NO_MAC for each in (*wires.LINE_SERVER.values(), wires.LINE_CLIENT[4])}
         macs = {port.ifindex: port.mac for port in PORTS.values()}
-        self._static = StaticRoutes(_routes(), macs, neighbours)
+        self._static = StaticRoutes(_routes(), macs, neighbours, {PORTS["line"].ifindex: wires.LINE_MTU})
 
     def ask(self, ingress: int, destination: Address) -> Way:
         if destination in _LOCAL or any(destination in network for network in _UNREACHABLE):
@@ -83,6 +95,8 @@ def _routes() -> list[Route]:
         ("2001:db8:1::/64", "in", None, 1500),
         ("10.77.0.0/24", "side", None, 1500),
         ("2001:db8:77::/64", "side", None, 1500),
+        ("10.88.0.0/16", "line", None, wires.LINE_MTU),
+        ("2001:db8:88::/48", "line", None, wires.LINE_MTU),
         ("0.0.0.0/0", "out", "198.51.100.254", 1500),
         ("::/0", "out", "2001:db8:7::fe", 1500),
         ("192.0.3.0/24", "out", "198.51.100.254", NARROW),

@@ -28,12 +28,16 @@ CLIENTS: Final[dict[int, list[Address]]] = {
             wires.SILENT_SERVER[family],
             wires.LOST_SERVER[family],
             wires.SIDE_SERVER[family],
+            wires.LINE_CLIENT[family],
+            wires.LINE_CLIENT[family],
+            {4: "198.18.0.77", 6: "2001:db8:ac14::77"}[family],
             {4: "198.51.100.9", 6: "2001:db8:7::9"}[family],
         )
     ]
     for family in FAMILIES
 }
-"Known, known behind a router, on a narrow way, a server itself, silent, without a route, on the side, unknown."
+"""Known, known behind a router, on a narrow way, a server itself, silent, without a route, on the side, behind the
+line, of an address whose bytes a tunnel's source has too (MISREAD), unknown."""
 MARTIANS: Final[dict[int, list[Address]]] = {
     4: [ip_address(each) for each in ("127.0.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.5", "240.0.0.1", "255.255.255.255")],
     6: [ip_address(each) for each in ("::1", "::", "ff02::1", "::ffff:192.0.2.1", "::2", "fe80::1")],

@@ -13,7 +13,7 @@ from pyroute2 import IPRoute
 
 from tests.support.oracle.entries import Entries
 from tests.support.oracle.images import Images
-from tests.support.oracle.network import PORTS, machines, ports
+from tests.support.oracle.network import PORTS, has_ethernet, machines, ports
 from tests.support.oracle.plane import DIRECTOR, START, Plane, loaded_plane
 from tests.support.oracle.reading import Written
 from tests.support.oracle.wanted import KEYS, Wanted
@@ -21,6 +21,7 @@ from tests.support.oracle.worlds import LOCAL
 from tests.support.wires import Wires
 from vipd.control import plan, policies
 from vipd.dataplane import _abi
+from vipd.dataplane.links import ETHERNET, POINT_TO_POINT
 from vipd.dataplane.port import Port, RemoveService
 from vipd.dataplane.program import Run
 from vipd.model.director import Address, Director, OnServerRemoved, Timeouts, VirtualService
@@ -134,10 +135,10 @@ class Pair:
 
     def send(self, port: str, frame: bytes) -> Decision:
         """One frame that comes in by a port."""
-        ifindex = self._ports[port].ifindex
+        ifindex, ethernet = self._ports[port].ifindex, has_ethernet(port)
         now = self.plane.now
-        decision = decide(self.configuration, self.state, frame, Ingress(ifindex), now, self.plane)
-        run = self.plane.run(frame, ifindex)
+        decision = decide(self.configuration, self.state, frame, Ingress(ifindex, ethernet), now, self.plane)
+        run = self.plane.run(frame, ifindex, ETHERNET if ethernet else POINT_TO_POINT)
         wrong = list(_wrong_end(decision, ifindex, run))
         self.images.count("outcomes", decision.outcome)
         for event in decision.events:

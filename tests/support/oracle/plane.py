@@ -15,6 +15,7 @@ import numpy as np
 from tests.support.tables import FLOW_KEY, HASH_KEY
 from vipd.dataplane import _abi
 from vipd.dataplane.libbpf import check, lib
+from vipd.dataplane.links import ETHERNET
 from vipd.dataplane.maps import Map, Rows
 from vipd.dataplane.pins import Pins
 from vipd.dataplane.program import Object, Program, Run
@@ -91,7 +92,9 @@ class Plane:
 
     def _dataplane(self) -> XdpDataplane:
         nowhere = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-        return XdpDataplane(Pins(Path("/nonexistent"), nowhere, self.maps, self.programs["director"], adopted=False))
+        return XdpDataplane(
+            Pins(Path("/nonexistent"), nowhere, self.maps, {ETHERNET: self.programs[ETHERNET]}, adopted=False)
+        )
 
     def rows(self, name: str, layout: np.dtype[np.void]) -> Rows:
         return self.memory[name].view(layout).reshape(-1)
@@ -103,8 +106,8 @@ class Plane:
         self.maps["sweeper"].update(bytes(4), row.tobytes())
         self.now = now
 
-    def run(self, frame: bytes, ifindex: int) -> Run:
-        return self.programs["director"].run(frame, ifindex=ifindex)
+    def run(self, frame: bytes, ifindex: int, program: str = ETHERNET) -> Run:
+        return self.programs[program].run(frame, ifindex=ifindex)
 
     def sweep(self) -> None:
         self.programs["sweep_all"].run(bytes(64))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from tests.support.oracle.network import PORTS
+from tests.support.oracle.network import PORTS, has_ethernet
 from tests.support.oracle.script import (
     Attach,
     Collect,
@@ -98,12 +98,14 @@ class Runner:
     def _send(self, port: str, frame: bytes) -> Decision:
         decision = self.director.send(port, frame)
         self.packets += 1
-        self.met[self._cell(decision, frame)] += 1
+        self.met[self._cell(decision, port, frame)] += 1
         self.events.update(decision.events)
         return decision
 
-    def _cell(self, decision: Decision, frame: bytes) -> Cell:
+    def _cell(self, decision: Decision, port: str, frame: bytes) -> Cell:
         family = {b"\x08\0": 4, b"\x86\xdd": 6}.get(frame[12:14], 0)
+        if not has_ethernet(port):
+            family = frame[0] >> 4 if frame[0] >> 4 in (4, 6) else 0
         if not decision.server:
             return Cell(decision.outcome, "-", family)
         method = self.director.configuration.servers[decision.server].method

@@ -30,7 +30,7 @@ from vipd.model.director import (
 @dataclass(frozen=True, slots=True)
 class Send:
     port: str
-    "in, out or side: see tests.support.wires."
+    "in, out, side or line: see tests.support.wires. On the line a frame is a packet."
     frame: bytes
 
 

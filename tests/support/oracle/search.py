@@ -69,7 +69,7 @@ def wired(program: Path = DIRECTOR) -> Iterator[dict[int, Runner]]:
     """A runner for each size of table, in a network of their own."""
     wires = Wires()
     try:
-        with ExitStack() as stack:
+        with wires.lined(), ExitStack() as stack:
             yield {buckets: Runner(stack.enter_context(pairs(wires, buckets, program))) for buckets in set(BUCKETS)}
     finally:
         wires.close()

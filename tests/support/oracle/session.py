@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from tests.support.oracle import packets, worlds
 from tests.support.oracle.choices import Choices
 from tests.support.oracle.mutations import mutated
-from tests.support.oracle.network import PORTS
+from tests.support.oracle.network import PORTS, has_ethernet, packet_of
 from tests.support.oracle.runner import Runner
 from tests.support.oracle.script import Attach, Collect, Configure, Neighbour, Send, SetTimeouts, Step, Sweep, Wait
 from tests.support.wires import CLIENT_MAC
@@ -30,6 +30,8 @@ _TIMEOUTS: Final = (
 )
 _BACK: Final = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 9, 12)
 _CLIENT: Final = mac_bytes(CLIENT_MAC)
+_LEAST: Final = 14
+"Bytes of the shortest frame that the kernel runs a program on."
 
 
 class Session:
@@ -54,7 +56,8 @@ class Session:
         if decision.server:
             self.good = [*self.good[-_REMEMBERED:], step]
         if "nat" in decision.outcome:
-            self.left = [*self.left[-_REMEMBERED:], decision.frame[14:]]
+            ethernet = decision.egress is not None or has_ethernet(step.port)
+            self.left = [*self.left[-_REMEMBERED:], decision.frame[14 * ethernet :]]
 
     def step(self, choices: Choices) -> None:
         for step in choices.of(_STEPS)(self, choices):
@@ -67,6 +70,8 @@ class Session:
             frame = mutated(choices, frame)
         elif choices.one_in(3):
             frame = frame.ljust(60, b"\0")
+        if not has_ethernet(port):
+            frame = frame[14:].ljust(_LEAST, b"\0")
         return Send(port, frame)
 
     @property
@@ -76,7 +81,7 @@ class Session:
 
 def client(session: Session, choices: Choices) -> Iterator[Step]:
     packet = packets.from_client(choices, session.endpoints)
-    yield session.frame(choices, choices.of(("out", "out", "out", "in", "side")), packet)
+    yield session.frame(choices, choices.of(("out", "out", "out", "in", "side", "line")), packet)
 
 
 def crowd(session: Session, choices: Choices) -> Iterator[Step]:
@@ -92,7 +97,7 @@ def server(session: Session, choices: Choices) -> Iterator[Step]:
         yield from client(session, choices)
         return
     packet = packets.answer(choices, _recent(choices, session.left))
-    yield session.frame(choices, choices.of(("in", "in", "in", "out", "side")), packet)
+    yield session.frame(choices, choices.of(("in", "in", "in", "out", "side", "line")), packet)
 
 
 def again(session: Session, choices: Choices) -> Iterator[Step]:
@@ -109,7 +114,7 @@ def continued(session: Session, choices: Choices) -> Iterator[Step]:
         yield from client(session, choices)
         return
     old = _recent(choices, session.good)
-    yield session.frame(choices, old.port, packets.continued(choices, old.frame[14:]))
+    yield session.frame(choices, old.port, packets.continued(choices, packet_of(*_sent(old))))
 
 
 def part(session: Session, choices: Choices) -> Iterator[Step]:
@@ -119,7 +124,7 @@ def part(session: Session, choices: Choices) -> Iterator[Step]:
         return
     old = _recent(choices, session.good)
     for first in choices.of(((True, False), (False,), (True,), (True, False))):
-        yield session.frame(choices, old.port, packets.part(choices, old.frame[14:], first))
+        yield session.frame(choices, old.port, packets.part(choices, packet_of(*_sent(old)), first))
 
 
 def elsewhere(session: Session, choices: Choices) -> Iterator[Step]:
@@ -127,22 +132,22 @@ def elsewhere(session: Session, choices: Choices) -> Iterator[Step]:
         yield from client(session, choices)
         return
     old = _recent(choices, session.good)
-    yield session.frame(choices, old.port, packets.elsewhere(choices, old.frame[14:], session.endpoints))
+    yield session.frame(choices, old.port, packets.elsewhere(choices, packet_of(*_sent(old)), session.endpoints))
 
 
 def error(session: Session, choices: Choices) -> Iterator[Step]:
     """About a packet as it left, as it came, or about the answer to one."""
-    known = choices.of((session.left, [old.frame[14:] for old in session.good]))
+    known = choices.of((session.left, [packet_of(*_sent(old)) for old in session.good]))
     if not known:
         yield from client(session, choices)
         return
     packet = packets.about(choices, _recent(choices, known), choices.one_in(2))
-    yield session.frame(choices, choices.of(("in", "out", "side")), packet)
+    yield session.frame(choices, choices.of(("in", "out", "side", "line")), packet)
 
 
 def stray(session: Session, choices: Choices) -> Iterator[Step]:
     packet = choices.of((packets.stray, packets.from_server))(choices)
-    yield session.frame(choices, choices.of(("out", "in")), packet)
+    yield session.frame(choices, choices.of(("out", "in", "line")), packet)
 
 
 def wait(_session: Session, choices: Choices) -> Iterator[Step]:
@@ -168,10 +173,14 @@ def neighbour(session: Session, choices: Choices) -> Iterator[Step]:
 
 
 def attach(_session: Session, choices: Choices) -> Iterator[Step]:
-    every = ("out", "in", "side")
-    attached = choices.of((every, every, every, ("out", "in"), ("out", "side"), ("in", "side")))
+    every = ("out", "in", "side", "line")
+    attached = choices.of((every, every, every, ("out", "in"), ("out", "side"), ("in", "side"), ("out", "in", "line")))
     redirect = choices.of((("out", "in"), ("out", "in", "side"), ("out",), ()))
     yield Attach(attached, tuple(name for name in redirect if name in attached))
+
+
+def _sent(step: Send) -> tuple[str, bytes]:
+    return step.port, step.frame
 
 
 def _recent(choices: Choices, of: list[T]) -> T:

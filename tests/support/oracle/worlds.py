@@ -38,6 +38,8 @@ SERVERS: Final[dict[int, list[Address]]] = {
                 wires.LOST_SERVER,
                 wires.SIDE_SERVER,
                 wires.BESIDE_SERVER,
+                wires.LINE_SERVER,
+                wires.LINE_SERVER,
             )
         ),
         LOCAL[family],
