@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -55,13 +55,14 @@ def search(seed: int, seconds: float, program: Path = DIRECTOR) -> Found:
     """Ends at the first disagreement. The same seed makes up the same conversations; `program` may be a mutant."""
     end, batch = time.monotonic() + seconds, 0
     with wired(program) as runners:
-        while time.monotonic() < end:
-            buckets = BUCKETS[batch % len(BUCKETS)]
-            wrong = converse(runners[buckets], buckets, seed + batch)
-            if wrong is not None:
-                return _found(runners, wrong)
-            batch += 1
-        return _found(runners, None)
+        wrong = None
+        # Ctrl-C reaches every process; the first of them says that it was pressed.
+        with suppress(KeyboardInterrupt):
+            while wrong is None and time.monotonic() < end:
+                buckets = BUCKETS[batch % len(BUCKETS)]
+                wrong = converse(runners[buckets], buckets, seed + batch)
+                batch += 1
+        return _found(runners, wrong)
 
 
 @contextmanager
