@@ -99,6 +99,38 @@ def test_a_flushed_frame_is_wholly_on_the_line(frame: bytes) -> None:
         assert list(deframer.feed(framer.encode(frame) + framer.flush())) == [frame]
 
 
+def test_nothing_is_flushed_where_nothing_waits() -> None:
+    framer = BitFramer()
+    assert framer.flush() == b""
+    waited = set()
+    for size in range(2, 40):
+        line = framer.encode(b"\xff" * size)
+        waited.add(len(framer.flush()))
+        assert framer.flush() == b"", (size, line)
+    assert waited == {0, 1}
+    framer.encode(b"\xff" * 7)
+    framer.fill(1)
+    assert framer.flush() == b""
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_more_than_is_read_at_once_is_read_all_the_same(before: int) -> None:
+    frames = [bytes((number % 256, number // 256)) * 40 for number in range(1000)]
+    line = bytes(before) + FLAG + b"".join(map(frame_bits, frames))
+    assert len(line) > 8 * 50_000
+    assert list(BitDeframer().feed_bits(line)) == frames
+    assert list(BitDeframer().feed(bits.pack(line))) == frames
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_six_ones_at_the_end_of_a_piece_are_no_flag_yet(before: int) -> None:
+    deframer = BitDeframer()
+    line = bytes(before) + FLAG + frame_bits(b"one") + frame_bits(b"two") + bytes(20) + b"\1" * 6
+    assert list(deframer.feed_bits(line)) == [b"one", b"two"]
+    assert deframer.pending == bytes(20) + b"\1" * 6
+    assert errors(list(deframer.feed_bits(b"\1\0"))) == [Fault.ABORT]
+
+
 def test_a_run_of_ones_gets_a_zero_after_every_fifth() -> None:
     assert bits.to_text(stuff(b"\1" * 16)) == "1111101111101111101"
 
@@ -124,6 +156,18 @@ def test_fifteen_ones_are_an_idle_line(ones: int) -> None:
     assert deframer.is_idle
     assert list(deframer.feed_bits(b"\0")) == []
     assert not deframer.is_idle
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_a_broken_frame_tells_its_whole_octets(size: int) -> None:
+    line = FLAG + bytes(size)
+    for ending in (b"\1" * 7 + b"\0", b"\1" * 15, FLAG):
+        (fault,) = BitDeframer(NO_FCS, max_frame=4).feed_bits(line + ending)
+        if size > 8 * 4:
+            assert isinstance(fault, FrameError)
+            assert (fault.fault, fault.length) == (Fault.TOO_LONG, 5)
+        elif isinstance(fault, FrameError):
+            assert fault.length == size // 8
 
 
 def test_ones_between_frames_are_no_fault() -> None:

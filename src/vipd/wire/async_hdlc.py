@@ -97,7 +97,7 @@ def _unescape(octets: bytes) -> bytes:
     line = np.frombuffer(octets, np.uint8)
     is_escape = line == ESCAPE[0]
     resolved = line.copy()
-    resolved[1:] ^= is_escape[:-1].view(np.uint8) << 5
+    resolved[1:] ^= is_escape[:-1].view(np.uint8) * 0x20
     return bytes(resolved[np.flatnonzero(~is_escape)])
 
 

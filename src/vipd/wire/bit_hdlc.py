@@ -59,6 +59,7 @@ class BitDeframer:
         self, check: FrameCheck = FCS16, max_frame: int = MAX_FRAME, order: BitOrder = BitOrder.LSB_FIRST
     ) -> None:
         self._rules = FrameRules(check, max_frame)
+        self._most_bits = 8 * self._rules.longest
         self._order = order
         self._context = (1 << _CONTEXT) - 1  # nothing was heard yet: an idle line
         self._fed = 0
@@ -119,7 +120,7 @@ class BitDeframer:
         whole, more = divmod(len(bits), 8)
         if not bits:
             return []
-        if len(bits) > 8 * self._rules.longest:
+        if len(bits) > self._most_bits:
             return [self._rules.too_long(self._frame_at)]
         if more and whole >= self._rules.shortest:
             return [FrameError(Fault.MISALIGNED, self._frame_at, whole)]
@@ -132,7 +133,7 @@ class BitDeframer:
         if _IDLE in marks or _ABORT_ENDS in marks:
             self._frame = None
             return self._give_up(bytes(frame))
-        if self._frame_bits > 8 * self._rules.longest + _UNDECIDED:
+        if self._frame_bits > self._most_bits + _UNDECIDED:
             self._frame = None
             return [self._rules.too_long(self._frame_at)]
         return []
@@ -143,7 +144,7 @@ class BitDeframer:
         idle = marks.find(_IDLE, 0, end if end >= 0 else None)
         fault, end = (Fault.IDLE, idle) if idle >= 0 else (Fault.ABORT, end)
         bits = marks[:end].rstrip(b"\1").replace(_STUFFED, b"")
-        if len(bits) > 8 * self._rules.longest:
+        if len(bits) > self._most_bits:
             return [self._rules.too_long(self._frame_at)]
         return [FrameError(fault, self._frame_at, len(bits) // 8)] if bits else []
 
@@ -202,16 +203,21 @@ class BitFramer:
         self._check = check
         self._order = order
         self._waiting = FLAG
+        self._frame_waits = False
+        "Whether its last bits are among those that wait."
 
     def encode(self, frame: bytes) -> bytes:
-        return self._send(frame_bits(frame, self._check, self._order))
+        octets = self._send(frame_bits(frame, self._check, self._order))
+        self._frame_waits = bool(self._waiting)
+        return octets
 
     def flush(self) -> bytes:
-        """An octet, or nothing where nothing waits."""
-        return self._send(FLAG) if 0 < len(self._waiting) < 8 else b""
+        """An octet, or nothing where no frame waits for it."""
+        return self.fill(1) if self._frame_waits else b""
 
     def fill(self, octets: int) -> bytes:
         """What a synchronous line carries between frames: flags (RFC 1662 5.4)."""
+        self._frame_waits = self._frame_waits and octets == 0
         return self._send(FLAG * octets)
 
     def _send(self, bits: bytes) -> bytes:
