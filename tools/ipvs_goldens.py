@@ -31,6 +31,8 @@ def main() -> int:
         except guest.MissingError as error:
             print(error, file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            return 130
     lines = [line.removeprefix(record.MARK) for line in output.splitlines() if line.startswith(record.MARK)]
     if not lines or f"{guest.STATUS}0" not in output:
         print(output[-8000:], file=sys.stderr)
