@@ -255,3 +255,14 @@ def test_one_end_gives_the_other_its_address(pair: Pair) -> None:
     pair.up((4,))
     [found] = pair.b.status().families
     assert (str(found.local), str(found.remote), found.mtu) == ("10.9.0.2", "10.9.0.1", 1500)
+
+
+def test_who_removes_the_interface_ends_the_link_which_says_so(pair: Pair) -> None:
+    over_pty(pair)
+    pair.up()
+    pair.a.host.ip("link", "delete", pair.a.name)
+    assert pair.a.process is not None
+    assert pair.a.process.wait(DEADLINE) == 1
+    assert f"vipd: interface {pair.a.name} is gone" in pair.a.log
+    assert "Traceback" not in pair.a.log
+    pair.b.says("again in")

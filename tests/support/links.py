@@ -184,7 +184,8 @@ class Pair:
 def ping(source: End, target: End, version: int, count: int = 3) -> None:
     """Every one of them must come back."""
     address = target.address(version) + (f"%{source.name}" if version == 6 else "")
-    done = source.host.run("ping", "-c", str(count), "-i", "0.05", "-W", "5", address, check=False)
+    # All at once: the interval is what ping waits for the last answer, once there was one.
+    done = source.host.run("ping", "-c", str(count), "-l", str(count), "-i", "5", "-W", "5", address, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f" {count} received" in done.stdout, done.stdout
 

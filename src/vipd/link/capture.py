@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -44,10 +45,10 @@ class Capture:
     def close(self) -> None:
         self._try(self._file.close)
 
-    def _try(self, step: object) -> None:
-        assert callable(step)
+    def _try(self, step: Callable[[], object]) -> None:
         try:
             step()
         except OSError as error:
+            if not self._broken:
+                log.warning("%s: the capture ends here: %s", self._path, error.strerror)
             self._broken = True
-            log.warning("%s: the capture ends here: %s", self._path, error.strerror)
