@@ -100,6 +100,33 @@ def test_what_the_protocol_does_not_allow_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("fields", "option"),
+    [
+        ({"mru": 10, "encapsulation": Encapsulation.CISCO_HDLC}, "mru"),
+        ({"ipv4": Ends(None, B), "encapsulation": Encapsulation.CISCO_HDLC}, "ipv4"),
+        ({"ipv4": Ends(IPv4Address("0.0.0.0"), None)}, "ipv4"),
+        ({"keepalive": Keepalive(interval=-1.0)}, "echo-interval"),
+        ({"keepalive": Keepalive(failures=0)}, "echo-failures"),
+        ({"keepalive": Keepalive(failures=0), "encapsulation": Encapsulation.CISCO_HDLC}, "echo-failures"),
+        ({"proof": Proof(user="")}, "user"),
+        ({"proof": Proof(Auth.CHAP, peer_user="x" * 256)}, "peer-user"),
+    ],
+)
+def test_a_mistake_has_the_name_of_its_option(fields: dict[str, Any], option: str) -> None:
+    environment = {"VIPD_LINK_SECRET": "ours", "VIPD_LINK_PEER_SECRET": "theirs"}
+    with pytest.raises(ConfigError) as refused:
+        machine(options(**fields), environment)
+    assert [each.path for each in refused.value.problems] == [option]
+
+
+@pytest.mark.parametrize(("name", "auth"), [("VIPD_LINK_SECRET", Auth.NONE), ("VIPD_LINK_PEER_SECRET", Auth.CHAP)])
+def test_a_secret_that_is_too_long_is_told_by_its_variable(name: str, auth: Auth) -> None:
+    environment = {"VIPD_LINK_SECRET": "ours", "VIPD_LINK_PEER_SECRET": "theirs", name: "x" * 256}
+    with pytest.raises(ConfigError, match=f"{name}: 256 octets; 1 to 255"):
+        machine(options(proof=Proof(auth, user="us")), environment)
+
+
+@pytest.mark.parametrize(
     ("text", "ends"),
     [
         (":", Ends(None, None)),

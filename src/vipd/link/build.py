@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
+from vipd.errors import ConfigError
 from vipd.link.codec import AsyncCodec, BitCodec, Codec
 from vipd.link.options import Auth, Options
 from vipd.link.secrets import OURS, THEIRS, ours, read_secrets, taken, theirs
@@ -18,6 +21,15 @@ from vipd.slarp.machine import CiscoHdlc
 from vipd.wire.fcs import FCS16, FCS32
 
 _CHECKS: Final = {16: FCS16, 32: FCS32}
+_OPTIONS: Final = {
+    "local": "ipv4",
+    "remote": "ipv4",
+    "mtu": "mru",
+    "interval": "echo-interval",
+    "failures": "echo-failures",
+    "misses": "echo-failures",
+}
+"Where a protocol's setting has another name than the option that gives it."
 _CODECS: Final[Mapping[Framing, Callable[..., Codec]]] = {Framing.ASYNC: AsyncCodec, Framing.BIT: BitCodec}
 
 
@@ -29,9 +41,12 @@ def codec(options: Options) -> Codec:
 
 
 def machine(options: Options, environment: MutableMapping[str, str]) -> LinkMachine:
-    """Takes the secrets out of the environment; `ConfigError` where one is missing."""
-    if options.encapsulation is Encapsulation.CISCO_HDLC:
-        return _cisco_hdlc(options)
+    """Takes the secrets out of the environment; `ConfigError` where one is missing, or a protocol allows less."""
+    with _named(_OPTIONS):
+        return _cisco_hdlc(options) if options.encapsulation is Encapsulation.CISCO_HDLC else _ppp(options, environment)
+
+
+def _ppp(options: Options, environment: MutableMapping[str, str]) -> LinkMachine:
     ipv4 = options.ipv4
     identity, demand = _proofs(options, environment)
     settings = Settings(
@@ -66,8 +81,19 @@ def _proofs(options: Options, environment: MutableMapping[str, str]) -> tuple[Id
     identity = demand = None
     if proof.user is not None:
         methods = (AuthMethod.CHAP, AuthMethod.PAP) if proof.allow_pap else (AuthMethod.CHAP,)
-        identity = Identity(proof.user, ours(proof.user, secrets, given, proof.secrets), methods)
+        with _named({"name": "user", "secret": OURS}):
+            identity = Identity(proof.user, ours(proof.user, secrets, given, proof.secrets), methods)
     if proof.auth is not Auth.NONE:
         known = theirs(proof.user, proof.peer_user, options.peer.name, secrets, peers)
-        demand = Demand(known, (AuthMethod(proof.auth),), proof.user or "vipd")
+        with _named({"name": "peer-user", "secret": THEIRS}):
+            demand = Demand(known, (AuthMethod(proof.auth),), proof.user or "vipd")
     return identity, demand
+
+
+@contextmanager
+def _named(options: Mapping[str, str]) -> Iterator[None]:
+    """Mistakes are told by the names that the user knows."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(replace(each, path=options.get(each.path, each.path)) for each in error.problems) from None

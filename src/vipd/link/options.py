@@ -22,6 +22,7 @@ from vipd.model.peer import Peer
 V = TypeVar("V")
 
 _INTERFACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+_ACCM: Final = re.compile(r"[0-9A-Fa-f]{1,8}")
 _INTERFACE_NAMES: Final = "up to 15 letters, digits, '_', '.' and '-'"
 
 
@@ -138,10 +139,9 @@ def parse_route(text: str) -> Network:
 
 
 def parse_accm(text: str) -> int:
-    value = _parsed("accm", text, lambda given: int(given, 16), "eight hexadecimal digits")
-    if not 0 <= value <= 0xFFFF_FFFF:
-        raise _refusal("accm", f"{text!r} is not of 32 bits; eight hexadecimal digits are expected")
-    return value
+    if not _ACCM.fullmatch(text):
+        raise _refusal("accm", f"{text!r} is no map of 32 characters; up to eight hexadecimal digits are expected")
+    return int(text, 16)
 
 
 def _parsed(option: str, text: str, parse: Callable[[str], V], allowed: str) -> V:
