@@ -22,13 +22,13 @@ def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     sys.path.insert(0, str(ROOT))
     from tests.golden import data, record
-    from tests.interop import guest
+    from tests.interop import guest, image
 
     with tempfile.TemporaryDirectory() as folder:
         command = f"{sys.executable} -B -m tests.golden.record"
         try:
             output = guest.run(command, Path(folder), DEADLINE, {"ipvsadm": "ipvsadm"})
-        except guest.MissingError as error:
+        except image.MissingError as error:
             print(error, file=sys.stderr)
             return 2
         except KeyboardInterrupt:
