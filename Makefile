@@ -78,6 +78,14 @@ bpf: setup ## the BPF programs, packet by packet (root)
 spec: setup ## the data plane against its specification (root); SPEC_MINUTES=2, SPEC_SEED=…
 	$(PYTEST) -s -m root tests/spec
 
+.PHONY: mutants
+mutants: setup ## mutants of the data plane: every one must be found out (root; half an hour); MUTANTS="--count 150"
+	$(VENV)/python tools/mutate.py $(MUTANTS)
+
+.PHONY: defects
+defects: setup ## defects planted in every stage, and how soon the search finds each (root; some minutes)
+	$(VENV)/python tools/mutate.py --defects
+
 .PHONY: netns
 netns: setup ## everything else that needs root: real traffic in network namespaces
 	$(PYTEST) -m root $(PARALLEL) $(ELSEWHERE) || $(AGAIN) -m root $(ELSEWHERE); }

@@ -8,6 +8,7 @@ with loaded() as bpf:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from vipd.dataplane import _abi
 from vipd.dataplane.maps import Map
 from vipd.dataplane.program import Object, Program
 
-OBJECT: Final = Path(__file__).parents[2] / "src" / "vipd" / "bpf" / "vipd.bpf.o"
+_BUILT: Final = Path(__file__).parents[2] / "src" / "vipd" / "bpf" / "vipd.bpf.o"
+OBJECT: Final = Path(os.environ.get("TESTED_OBJECT", _BUILT))
+"Another one where a mutant is to be tested: see tests.support.mutants."
 XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = range(5)
 _COUNTER: Final = np.dtype("<u8")
 

@@ -53,15 +53,15 @@ class Found:
 
 def search(seed: int, seconds: float, program: Path = DIRECTOR) -> Found:
     """Ends at the first disagreement. The same seed makes up the same conversations; `program` may be a mutant."""
-    end, batch = time.monotonic() + seconds, 0
+    end, number = time.monotonic() + seconds, 0
     with wired(program) as runners:
         wrong = None
         # Ctrl-C reaches every process; the first of them says that it was pressed.
         with suppress(KeyboardInterrupt):
             while wrong is None and time.monotonic() < end:
-                buckets = BUCKETS[batch % len(BUCKETS)]
-                wrong = converse(runners[buckets], buckets, seed + batch)
-                batch += 1
+                buckets = BUCKETS[number % len(BUCKETS)]
+                wrong = converse(runners[buckets], buckets, seed + number)
+                number += 1
         return _found(runners, wrong)
 
 
@@ -85,10 +85,24 @@ def _found(runners: dict[int, Runner], wrong: tuple[Script, str] | None) -> Foun
 
 def converse(runner: Runner, buckets: int, seed: int) -> tuple[Script, str] | None:
     """A batch of conversations; a disagreement as the smallest script that shows it, and in words."""
+    try:
+        batch(runner, seed)
+    except Disagreement as error:
+        steps = minimal(runner.steps, lambda few: disagreement(runner, buckets, few) is not None)
+        smallest = disagreement(runner, buckets, steps) or error
+        return Script(smallest.about, buckets, tuple(steps)), str(smallest)
+    finally:
+        # The next runner works between the same wires.
+        runner.clear()
+    return None
+
+
+def batch(runner: Runner, seed: int, count: int = BATCH) -> None:
+    """So many conversations; raises the first Disagreement, with the steps that led there in the runner."""
 
     @hypothesis.seed(seed)
     @settings(
-        max_examples=BATCH,
+        max_examples=count,
         database=None,
         deadline=None,
         phases=[Phase.generate],
@@ -102,16 +116,7 @@ def converse(runner: Runner, buckets: int, seed: int) -> tuple[Script, str] | No
             session.step(Choices(data[at : at + STEP]))
         runner.finish()
 
-    try:
-        conversation()
-    except Disagreement as error:
-        steps = minimal(runner.steps, lambda few: disagreement(runner, buckets, few) is not None)
-        smallest = disagreement(runner, buckets, steps) or error
-        return Script(smallest.about, buckets, tuple(steps)), str(smallest)
-    finally:
-        # The next runner works between the same wires.
-        runner.clear()
-    return None
+    conversation()
 
 
 def disagreement(runner: Runner, buckets: int, steps: Sequence[Step]) -> Disagreement | None:
