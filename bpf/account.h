@@ -4,15 +4,7 @@
 
 #include "maps.h"
 #include "packet.h"
-
-static __always_inline void count_event(enum event event)
-{
-	__u32 key = event;
-	__u64 *count = bpf_map_lookup_elem(&events, &key);
-
-	if (count)
-		*count += 1;
-}
+#include "trace.h"
 
 static __always_inline int action_of(const struct packet *pkt, enum outcome why)
 {
@@ -21,12 +13,13 @@ static __always_inline int action_of(const struct packet *pkt, enum outcome why)
 	return why < DROP_MALFORMED ? XDP_PASS : XDP_DROP;
 }
 
-static __always_inline int account(const struct packet *pkt, enum outcome why)
+static __always_inline int account(struct xdp_md *ctx, struct packet *pkt, enum outcome why)
 {
 	__u32 key = why;
 	__u64 *count = bpf_map_lookup_elem(&outcomes, &key);
 
 	if (count)
 		*count += 1;
+	trace(ctx, pkt, why);
 	return action_of(pkt, why);
 }

@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "account.h"
+#include "event.h"
 #include "hash.h"
 #include "maps.h"
 

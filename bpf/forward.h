@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "event.h"
 #include "nexthop.h"
 #include "reply.h"
 #include "rewrite.h"
@@ -34,6 +35,7 @@ static __always_inline void count_out(const struct packet *pkt)
 
 static __always_inline void leave_by(struct packet *pkt, const struct next_hop *hop)
 {
+	pkt->egress = hop->ifindex;
 	pkt->action = hop->ifindex == pkt->ingress ? XDP_TX : bpf_redirect(hop->ifindex, 0);
 }
 
@@ -235,7 +237,7 @@ static __always_inline enum outcome forward_tun(struct xdp_md *ctx, struct packe
 			    (pkt->ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 		if (service && service->flags & SERVICE_CLAMP_MSS && mtu > overhead &&
 		    clamp_mss(ctx, sizeof(struct ethhdr) + pkt->l4_offset, mtu - overhead))
-			count_event(EVENT_MSS_CLAMPED);
+			meet(pkt, EVENT_MSS_CLAMPED);
 	}
 	ttl_decrement(pkt);
 	count_in(pkt);

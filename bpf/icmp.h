@@ -179,6 +179,7 @@ static __always_inline enum outcome error_to_client(struct xdp_md *ctx, struct p
 		return PASS_ICMP;
 	if (ttl_of(pkt) <= 1)
 		return DROP_TTL;
+	meet(pkt, EVENT_NEXT_HOP_REFRESHED);
 	next_hop_ask(ctx, &pkt->flow.destination, &hop);
 	if (hop.kind == NEXT_HOP_NO_ROUTE)
 		return DROP_NO_ROUTE;
@@ -206,20 +207,21 @@ static __always_inline enum outcome icmp(struct xdp_md *ctx, struct packet *pkt)
 	struct quote quote = {};
 	struct connection *conn;
 	struct flow flow = {};
-	__u32 position;
 
 	/* RFC 1122 3.2.2: an error goes to whom the quoted packet came from. */
 	if (!icmp_is_error(pkt) || !quote_parse(pkt, &quote, &flow) ||
 	    !addr_equal(&pkt->flow.destination, &flow.destination))
 		return not_ours;
-	position = connection_position(&flow);
-	conn = position == NO_SLOT ? NULL : connection_at(position);
+	pkt->position = connection_position(&flow);
+	conn = pkt->position == NO_SLOT ? NULL : connection_at(pkt->position);
 	if (!conn || !connection_counts(conn, tick_of(pkt->now)))
 		return not_ours;
 	pkt->hash = flow_hash(&flow);
+	pkt->known = 1;
 	pkt->real_server_id = conn->real_server;
 	pkt->service_id = conn->service;
 	pkt->service_port = conn->service_port;
+	trace_keep(ctx, pkt);
 	if (life_flags(conn->life) & CONNECTION_REPLY)
 		return error_to_client(ctx, pkt, &quote);
 	return error_to_server(ctx, pkt, &quote);

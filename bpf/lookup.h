@@ -4,17 +4,19 @@
  */
 #pragma once
 
+#include "event.h"
 #include "tcp_state.h"
 
 /* A reply's entry has no life of its own: `expires` is when it next looks at its
  * twin, the client's entry, whose state and expiry count for both.
  */
-static __always_inline int reply_is_known(struct packet *pkt, struct connection *conn, __u32 tick)
+static __always_inline int reply_is_known(struct packet *pkt, struct connection *conn, __u64 own,
+					  __u32 tick)
 {
 	struct connection *client;
 	__u64 life;
 
-	if (pkt->segment == SEGMENT_ACK && !life_is_over(pkt->life, tick))
+	if (pkt->segment == SEGMENT_ACK && !life_is_over(own, tick))
 		return 1;
 	client = connection_at(conn->twin - 1);
 	if (!client || client->twin != pkt->position + 1)
@@ -30,18 +32,17 @@ static __always_inline int reply_is_known(struct packet *pkt, struct connection 
 	if (pkt->fragment == FRAGMENT_LATER)
 		return 1;
 	connection_touch(client, life, OUTPUT, pkt->segment, tick);
-	__sync_val_compare_and_swap(&conn->life, pkt->life,
-				    life_of(tick + TOUCH_TICKS, pkt->life >> LIFE_GENERATION_SHIFT,
-					    life_state(pkt->life), life_flags(pkt->life)));
+	__sync_val_compare_and_swap(&conn->life, own,
+				    life_of(tick + TOUCH_TICKS, own >> LIFE_GENERATION_SHIFT,
+					    life_state(own), life_flags(own)));
 	pkt->touched = 1;
 	return 1;
 }
 
 /* Whether the client's connection still counts, after this packet. */
-static __always_inline int client_is_known(struct packet *pkt, struct connection *conn, __u32 tick)
+static __always_inline int client_is_known(struct packet *pkt, struct connection *conn, __u64 life,
+					   __u32 tick)
 {
-	__u64 life = pkt->life;
-
 	if (life_is_over(life, tick)) {
 		connection_expire(pkt->position, life);
 		return 0;
@@ -49,7 +50,7 @@ static __always_inline int client_is_known(struct packet *pkt, struct connection
 	if (pkt->segment == SEGMENT_SYN && pkt->new_allowed && pkt->tcp &&
 	    state_is_closing(life_state(life))) {
 		connection_end(pkt->position, life);
-		count_event(EVENT_CONNECTION_REUSED);
+		meet(pkt, EVENT_CONNECTION_REUSED);
 		return 0;
 	}
 	if (pkt->fragment != FRAGMENT_LATER)
@@ -86,18 +87,19 @@ static __always_inline enum outcome lookup(struct packet *pkt)
 	conn = connection_find(&pkt->flow, pkt->hash, &found);
 	if (!conn)
 		return CONTINUE;
-	if (pkt->odd_flags)
+	if (pkt->odd_flags) {
+		pkt->service_id = conn->service;
 		return DROP_TCP_FLAGS;
-	pkt->life = found.life;
+	}
 	pkt->position = found.position;
-	if (life_flags(pkt->life) & CONNECTION_REPLY) {
-		if (!reply_is_known(pkt, conn, tick))
+	if (life_flags(found.life) & CONNECTION_REPLY) {
+		if (!reply_is_known(pkt, conn, found.life, tick))
 			return CONTINUE;
 		pkt->reply = 1;
 		pkt->service_port = conn->service_port;
 		pkt->return_hop = conn->return_hop;
 	} else {
-		if (!client_is_known(pkt, conn, tick))
+		if (!client_is_known(pkt, conn, found.life, tick))
 			return CONTINUE;
 		if (!server_stands(pkt, conn)) {
 			connection_end(pkt->position, *(volatile __u64 *)&conn->life);
@@ -107,5 +109,6 @@ static __always_inline enum outcome lookup(struct packet *pkt)
 	pkt->connection = conn;
 	pkt->real_server_id = conn->real_server;
 	pkt->service_id = conn->service;
+	pkt->known = 1;
 	return CONTINUE;
 }

@@ -152,7 +152,36 @@ struct {
 	__type(value, __u64);
 } events SEC(".maps");
 
-/* 7: the sweeper */
+/* 7: the tracer */
+/* A section of its own is a map of its own, which the program reads without a lookup. */
+struct tracer tracer SEC(".data.tracer") = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, TRACE_ROOM);
+} traces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct trace_count);
+} trace_counts SEC(".maps");
+
+/* A record in the making. */
+struct trace_record {
+	struct traced traced;
+	__u8 frame[TRACE_FRAME];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct trace_record);
+} trace_records SEC(".maps");
+
+/* 8: the sweeper */
 struct sweeper {
 	struct bpf_timer timer;
 	__u64 position; /* the next bucket */

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "account.h"
 #include "addr.h"
+#include "event.h"
 #include "maps.h"
 #include "packet.h"
 
@@ -71,7 +71,6 @@ __noinline int next_hop_ask(struct xdp_md *ctx, const struct addr *to, struct ne
 	fib.ifindex = ctx->ingress_ifindex;
 	fib_destination(&fib, to);
 	answer = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
-	count_event(EVENT_NEXT_HOP_REFRESHED);
 	hop->ifindex = fib.ifindex;
 	hop->mtu = fib.mtu_result;
 	switch (answer) {
@@ -102,11 +101,12 @@ __noinline int next_hop_ask(struct xdp_md *ctx, const struct addr *to, struct ne
  */
 #define NEIGHBOUR_GRACE (config.next_hop_age << 5) /* 16 s */
 
-static __always_inline void next_hop_renew(struct xdp_md *ctx, const struct packet *pkt,
+static __always_inline void next_hop_renew(struct xdp_md *ctx, struct packet *pkt,
 					   const struct addr *to, struct next_hop *hop)
 {
 	struct next_hop fresh = {};
 
+	meet(pkt, EVENT_NEXT_HOP_REFRESHED);
 	if (next_hop_ask(ctx, to, &fresh))
 		fresh.resolved_at = pkt->now;
 	else if (fresh.kind == NEXT_HOP_UNRESOLVED && fresh.ifindex == hop->ifindex &&
@@ -116,7 +116,7 @@ static __always_inline void next_hop_renew(struct xdp_md *ctx, const struct pack
 }
 
 static __always_inline const struct next_hop *
-next_hop_of_server(struct xdp_md *ctx, const struct packet *pkt, const struct real_server *server)
+next_hop_of_server(struct xdp_md *ctx, struct packet *pkt, const struct real_server *server)
 {
 	__u32 id = pkt->real_server_id;
 	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &id);
@@ -180,6 +180,7 @@ static __always_inline void next_hop_of_client(struct xdp_md *ctx, struct packet
 		*hop = *held;
 		return;
 	}
+	meet(pkt, EVENT_NEXT_HOP_REFRESHED);
 	found = next_hop_ask(ctx, &pkt->flow.destination, hop);
 	if (pkt->connection)
 		pkt->connection->return_hop = found ? return_hop_number(hop, pkt->now) : 0;

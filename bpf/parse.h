@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include "account.h"
 #include "addr.h"
 #include "maps.h"
 #include "options.h"
@@ -53,6 +52,13 @@ static __always_inline int l3_is_whole(struct xdp_md *ctx, const struct packet *
 	return bpf_xdp_get_buff_len(ctx) >= sizeof(struct ethhdr) + pkt->l3_length;
 }
 
+/* For those that leave before their addresses are read. */
+static __always_inline enum outcome without_flow(struct packet *pkt, enum outcome why)
+{
+	__builtin_memset(&pkt->flow, 0, sizeof(pkt->flow));
+	return why;
+}
+
 /* RFC 791 3.1; what follows the bytes of `tot_len` is Ethernet's padding. */
 static __always_inline enum outcome parse_ip4(struct xdp_md *ctx, struct packet *pkt,
 					      const struct interest *bits)
@@ -62,7 +68,7 @@ static __always_inline enum outcome parse_ip4(struct xdp_md *ctx, struct packet 
 	__u8 ihl, ours;
 
 	if ((void *)(ip + 1) > pkt->end)
-		return PASS_NOT_OURS;
+		return without_flow(pkt, PASS_NOT_OURS);
 	pkt->ip4 = ip;
 	addr_from_v4(&pkt->flow.source, ip->saddr);
 	addr_from_v4(&pkt->flow.destination, ip->daddr);
@@ -153,7 +159,7 @@ static __always_inline enum outcome parse_ip6(struct xdp_md *ctx, struct packet 
 	__u8 ours;
 
 	if ((void *)(ip + 1) > pkt->end)
-		return PASS_NOT_OURS;
+		return without_flow(pkt, PASS_NOT_OURS);
 	pkt->ip6 = ip;
 	__builtin_memcpy(&pkt->flow.source, &ip->saddr, sizeof(struct addr));
 	__builtin_memcpy(&pkt->flow.destination, &ip->daddr, sizeof(struct addr));
@@ -311,26 +317,25 @@ static __always_inline enum outcome parse(struct xdp_md *ctx, struct packet *pkt
 
 	packet_clear(pkt);
 	pkt->action = XDP_TX;
-	pkt->ingress = ctx->ingress_ifindex;
+	store_pair(&pkt->ingress, ctx->ingress_ifindex, 0);
 	pkt->fragment_id = 0;
-	pkt->l3_length = 0;
-	pkt->flow.pad[0] = pkt->flow.pad[1] = pkt->flow.pad[2] = 0;
+	store_pair(&pkt->flow.source_port, 0, 0);
 	pkt->eth = (void *)(long)ctx->data;
 	pkt->end = (void *)(long)ctx->data_end;
 	if ((void *)(pkt->eth + 1) > pkt->end)
-		return PASS_NOT_IP;
+		return without_flow(pkt, PASS_NOT_IP);
 	bits = bpf_map_lookup_elem(&interest, &zero);
 	if (!bits)
-		return PASS_NOT_OURS;
+		return without_flow(pkt, PASS_NOT_OURS);
 	if (pkt->eth->h_proto == bpf_htons(ETH_P_IP))
 		why = parse_ip4(ctx, pkt, bits);
 	else if (pkt->eth->h_proto == bpf_htons(ETH_P_IPV6))
 		why = parse_ip6(ctx, pkt, bits);
 	else if (pkt->eth->h_proto == bpf_htons(ETH_P_8021Q) ||
 		 pkt->eth->h_proto == bpf_htons(ETH_P_8021AD))
-		return PASS_VLAN;
+		return without_flow(pkt, PASS_VLAN);
 	else
-		return PASS_NOT_IP;
+		return without_flow(pkt, PASS_NOT_IP);
 	if (why == PASS_NOT_OURS)
 		return why;
 	if (!frame_is_for_us(pkt))

@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include "account.h"
 #include "addr.h"
 #include "packet.h"
 

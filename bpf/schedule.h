@@ -4,9 +4,11 @@
  */
 #pragma once
 
+#include "event.h"
 #include "hash.h"
 #include "reply.h"
 #include "tcp_state.h"
+#include "trace.h"
 
 static __always_inline __u32 service_number(const struct packet *pkt)
 {
@@ -43,7 +45,8 @@ static __always_inline const __u32 *nat_source(const struct addr *server, __be16
 }
 
 /* A packet of no known connection, not for a VIP: perhaps a server's reply under NAT. */
-static __always_inline enum outcome stateless_reply(struct packet *pkt, enum outcome not_ours)
+static __always_inline enum outcome stateless_reply(struct xdp_md *ctx, struct packet *pkt,
+						    enum outcome not_ours)
 {
 	const __u32 *id = nat_source(&pkt->flow.source, pkt->flow.source_port, pkt->flow.protocol);
 	const struct real_server *server;
@@ -65,7 +68,8 @@ static __always_inline enum outcome stateless_reply(struct packet *pkt, enum out
 	pkt->real_server_id = *id;
 	pkt->service_id = service_id;
 	pkt->service_port = service->first_port;
-	count_event(EVENT_STATELESS);
+	meet(pkt, EVENT_STATELESS);
+	trace_keep(ctx, pkt);
 	return CONTINUE;
 }
 
@@ -306,7 +310,6 @@ __noinline int remember(const struct flow *flow, __u32 hash, __u32 id, __u32 seg
 	count = bpf_map_lookup_elem(&traffic, &id);
 	if (count)
 		count->connections++;
-	count_event(EVENT_CONNECTION_NEW);
 	return MADE;
 }
 
@@ -316,12 +319,13 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 	const struct real_server *server = NULL;
 
 	if (!service_id)
-		return stateless_reply(pkt, pkt->vip_bit ? PASS_NO_SERVICE : PASS_NOT_OURS);
+		return stateless_reply(ctx, pkt, pkt->vip_bit ? PASS_NO_SERVICE : PASS_NOT_OURS);
+	pkt->service_id = service_id;
+	trace_keep(ctx, pkt);
 	if (pkt->odd_flags)
 		return DROP_TCP_FLAGS;
 	if (source_is_martian(pkt))
 		return DROP_MARTIAN;
-	pkt->service_id = service_id;
 	if (pkt->new_allowed) {
 		id = choose(&pkt->flow, service_id);
 		server = server_of(id, service_id);
@@ -333,8 +337,10 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 			if (made == MADE_NOT_COLLISION)
 				return DROP_COLLISION;
 			if (made == MADE_NOT_FULL) {
-				count_event(EVENT_TABLE_FULL);
+				meet(pkt, EVENT_TABLE_FULL);
 				server = NULL;
+			} else {
+				meet(pkt, EVENT_CONNECTION_NEW);
 			}
 		}
 	}
@@ -349,7 +355,7 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 		if (!can_be_stateless(pkt, id, server))
 			return reply_refused(ctx, pkt, REPLY_RESET_NO_CONNECTION,
 					     REPLY_UNREACHABLE_NO_CONNECTION);
-		count_event(EVENT_STATELESS);
+		meet(pkt, EVENT_STATELESS);
 	}
 	pkt->real_server_id = id;
 	return CONTINUE;

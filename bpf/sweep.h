@@ -5,6 +5,8 @@
 #pragma once
 
 #include "connection.h"
+#include "event.h"
+#include "trace.h"
 
 #define CLOCK_MONOTONIC 1
 
@@ -43,6 +45,7 @@ static int sweep_beat(void *map, __u32 *key, struct sweeper *self)
 	(void)map;
 	(void)key;
 	self->clock = bpf_ktime_get_coarse_ns();
+	trace_beat(self->clock);
 	sweep.tick = tick_of(self->clock);
 	sweep.position = self->position;
 	bpf_loop(config.sweep_buckets, sweep_step, &sweep, 0);

@@ -18,6 +18,7 @@ const struct {
 	enum method method;
 	enum scheduler scheduler;
 	enum connection_state state;
+	enum segment segment;
 	enum connection_flag connection_flag;
 	enum server_status status;
 	enum service_flag service_flag;
@@ -25,12 +26,16 @@ const struct {
 	enum interface_flag interface_flag;
 	enum life_shift life_shift;
 	enum limits limits;
+	enum trace_limits trace_limits;
+	enum traced_flag traced_flag;
 } abi_enums SEC(".rodata.abi") = {};
 
 static __always_inline enum outcome known_or_new(struct xdp_md *ctx, struct packet *pkt)
 {
 	enum outcome why = lookup(pkt);
 
+	if (pkt->connection)
+		trace_keep(ctx, pkt);
 	if (why == CONTINUE && pkt->removed && pkt->connection) {
 		connection_end(pkt->position, *(volatile __u64 *)&pkt->connection->life);
 		return reply_refused(ctx, pkt, REPLY_RESET_SERVER_REMOVED,
@@ -56,7 +61,7 @@ int director(struct xdp_md *ctx)
 	struct packet pkt;
 	enum outcome why = direct(ctx, &pkt);
 
-	return account(&pkt, why);
+	return account(ctx, &pkt, why);
 }
 
 static __always_inline enum outcome direct_packet(struct xdp_md *ctx, struct packet *pkt)
@@ -65,8 +70,11 @@ static __always_inline enum outcome direct_packet(struct xdp_md *ctx, struct pac
 	enum header header = header_add(ctx, &arrival);
 	enum outcome why;
 
-	if (header != HEADER_DONE)
+	pkt->ingress = ctx->ingress_ifindex;
+	if (header != HEADER_DONE) {
+		pkt->bare = 1;
 		return header == HEADER_NOT_IP ? PASS_NOT_IP : DROP_NO_ROOM_IN_FRAME;
+	}
 	why = direct(ctx, pkt);
 	switch (action_of(pkt, why)) {
 	case XDP_DROP:
@@ -76,6 +84,7 @@ static __always_inline enum outcome direct_packet(struct xdp_md *ctx, struct pac
 		break;
 	default:
 		header = header_remove(ctx, &arrival);
+		pkt->bare = 1;
 	}
 	return header == HEADER_DONE	? why :
 	       header == HEADER_MISREAD ? DROP_NO_ETHERNET :
@@ -89,7 +98,7 @@ int director_point_to_point(struct xdp_md *ctx)
 	struct packet pkt = {};
 	enum outcome why = direct_packet(ctx, &pkt);
 
-	return account(&pkt, why);
+	return account(ctx, &pkt, why);
 }
 
 SEC("xdp")

@@ -146,7 +146,7 @@ def test_each_layer_exists_and_each_module_has_one() -> None:
 @pytest.mark.parametrize("path", python_files("src", "tests", "tools", "bench"), ids=name_of)
 def test_a_python_file_is_one_idea(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= FILE_LINES
+    assert len(text.splitlines()) <= FILE_LINES or "do not edit" in text.splitlines()[0]
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno

@@ -19,7 +19,7 @@ FILES: Final = ("tests/bpf/test_methods.py", "tests/bpf/test_schedulers.py", "te
 
 def test_the_data_plane_on_debians_kernel(tmp_path: Path) -> None:
     pytest_ = f"{sys.executable} -B -m pytest -q --color=no --tb=short -p no:cacheprovider"
-    output = guest.run(f"modprobe veth; {pytest_} {' '.join(FILES)}", tmp_path, deadline=800)
+    output = guest.run(f"modprobe -a veth tun; {pytest_} {' '.join(FILES)}", tmp_path, deadline=800)
     assert f"{guest.STATUS}0" in output, output[-8000:]
     [count] = map(int, PASSED.findall(output))
     assert count > 200, output[-8000:]

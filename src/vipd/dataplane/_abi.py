@@ -53,6 +53,14 @@ class ServerStatus(IntEnum):
     REMOVED_KEEP = 4
 
 
+class Segment(IntEnum):
+    SYN = 0
+    FIN = 1
+    ACK = 2
+    RST = 3
+    COUNT = 4
+
+
 class Outcome(IntEnum):
     CONTINUE = 0
     FORWARD_DR = 1
@@ -154,11 +162,25 @@ class InterfaceFlag(IntEnum):
     REDIRECT = 2
 
 
+class TraceLimits(IntEnum):
+    FRAME = 2048
+    ROOM = 1048576
+
+
+class TracedFlag(IntEnum):
+    KNOWN = 1
+    REPLY = 2
+    FIRST_FRAGMENT = 4
+    LATER_FRAGMENT = 8
+    BARE = 16
+
+
 ENUMS: Final = (
     "method",
     "scheduler",
     "connection_state",
     "server_status",
+    "segment",
     "outcome",
     "event",
     "limits",
@@ -167,6 +189,8 @@ ENUMS: Final = (
     "service_flag",
     "next_hop_kind",
     "interface_flag",
+    "trace_limits",
+    "traced_flag",
 )
 "All enums, by their names in C."
 
@@ -305,6 +329,60 @@ INTEREST: Final = _struct(
     ("bits", ("<u8", (1024,)), 0),
 )
 
+TRACER: Final = _struct(
+    10424,
+    ("on", "<u4", 0),
+    ("keep", "<u4", 4),
+    ("outcomes", "<u8", 8),
+    ("net", ADDR, 16),
+    ("mask", ADDR, 32),
+    ("beat", "<u4", 48),
+    ("sample", "<u4", 52),
+    ("frame", "<u4", 56),
+    ("share", "<u4", 60),
+    ("window", "<u8", 64),
+    ("pid", "<u4", 72),
+    ("pad", ("<u4", (11,)), 76),
+    ("services", ("<u8", (256,)), 120),
+    ("servers", ("<u8", (1024,)), 2168),
+    ("heard_at", "<u8", 10360),
+    ("renewed_at", "<u8", 10368),
+    ("heard", "<u4", 10376),
+    ("credit", "<i4", 10380),
+    ("end", ("<u8", (5,)), 10384),
+)
+
+TRACE_COUNT: Final = _struct(
+    32,
+    ("matched", "<u8", 0),
+    ("sampled_out", "<u8", 8),
+    ("limited", "<u8", 16),
+    ("lost", "<u8", 24),
+)
+
+TRACED: Final = _struct(
+    144,
+    ("at", "<u8", 0),
+    ("flow", FLOW, 8),
+    ("about", FLOW, 48),
+    ("cpu", "<u4", 88),
+    ("ingress", "<u4", 92),
+    ("egress", "<u4", 96),
+    ("service", "<u4", 100),
+    ("real_server", "<u4", 104),
+    ("came", "<u4", 108),
+    ("left", "<u4", 112),
+    ("l3_length", "<u2", 116),
+    ("events", "<u2", 118),
+    ("kept", "<u2", 120),
+    ("outcome", "u1", 122),
+    ("flags", "u1", 123),
+    ("segment", "u1", 124),
+    ("state", "u1", 125),
+    ("macs", ("u1", (12,)), 126),
+    ("pad", ("u1", (6,)), 138),
+)
+
 CONFIG: Final = _struct(
     128,
     ("hash_key", ("<u8", (2,)), 0),
@@ -313,6 +391,12 @@ CONFIG: Final = _struct(
     ("sweep_buckets", "<u4", 108),
     ("sweep_interval", "<u8", 112),
     ("next_hop_age", "<u8", 120),
+)
+
+TRACE_RECORD: Final = _struct(
+    2192,
+    ("traced", TRACED, 0),
+    ("frame", ("u1", (2048,)), 144),
 )
 
 SWEEPER: Final = _struct(

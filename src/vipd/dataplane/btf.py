@@ -129,5 +129,8 @@ class Btf:
             case Kind.STRUCT | Kind.UNION:
                 members = ";".join(f"{self.string(n)}@{at}:{self.layout(t)}" for n, t, at in known.rows)
                 return f"{known.kind.name.lower()} {known.name} {known.size_or_type}{{{members}}}"
+            case Kind.DATASEC:
+                variables = ";".join(f"{self.types[t].name}@{at}:{self.layout(t)}" for t, at, _ in known.rows)
+                return f"datasec {known.name}{{{variables}}}"
             case kind:
                 return kind.name.lower()

@@ -20,6 +20,8 @@ _VA_LIST: Final = 32
 "Bytes that hold a va_list on x86-64 (24) and on arm64 (32)."
 
 _POINTER, _INT, _U32, _TEXT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_char_p, ctypes.c_size_t
+SAMPLE: Final = ctypes.CFUNCTYPE(_INT, _POINTER, _POINTER, _SIZE)
+"Called with each record of a ring buffer: context, place, length."
 _PRINT: Final = ctypes.CFUNCTYPE(_INT, _INT, _POINTER, _POINTER)
 _SIGNATURES: Final[dict[str, tuple[type[object], tuple[type[object], ...]]]] = {
     "bpf_object__open_mem": (_POINTER, (_POINTER, _SIZE, _POINTER)),
@@ -64,6 +66,10 @@ _SIGNATURES: Final[dict[str, tuple[type[object], tuple[type[object], ...]]]] = {
     "bpf_link_update": (_INT, (_INT, _INT, _POINTER)),
     "bpf_link_detach": (_INT, (_INT,)),
     "bpf_xdp_query": (_INT, (_INT, _INT, _POINTER)),
+    "ring_buffer__new": (_POINTER, (_INT, SAMPLE, _POINTER, _POINTER)),
+    "ring_buffer__poll": (_INT, (_POINTER, _INT)),
+    "ring_buffer__consume": (_INT, (_POINTER,)),
+    "ring_buffer__free": (None, (_POINTER,)),  # type: ignore[dict-item]
     "libbpf_num_possible_cpus": (_INT, ()),
     "libbpf_set_print": (_POINTER, (_PRINT,)),
 }

@@ -181,7 +181,8 @@ class Map:
     def shape(self) -> Shape:
         types = kernel_btf(self.info.btf_id) if self.info.btf_id else None
         layouts = [
-            types.layout(number) if types else "" for number in (self.info.btf_key_type_id, self.info.btf_value_type_id)
+            types.layout(number) if types and number else ""
+            for number in (self.info.btf_key_type_id, self.info.btf_value_type_id)
         ]
         return Shape(
             self.info.type,

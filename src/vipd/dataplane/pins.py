@@ -39,7 +39,10 @@ _NS: Final = 1_000_000_000
 _OVERHEAD: Final = 64
 "Of an entry of a hash or trie, beside its key and value."
 _ARRAYS: Final = {2, 6}
+_RING: Final = 27
 _SIZED: Final = {"connections", "slots"}
+_FOR_TRACING: Final = {"tracer", "traces", "trace_counts", "trace_records"}
+"What an older build did not make yet: it begins empty, and no packet depends on it."
 _DUMMY: Final = bytes(64)
 
 
@@ -192,6 +195,8 @@ def _require_memory(candidate: Object) -> None:
 
 def memory_of(shape: Shape) -> int:
     """Bytes that a map of this shape takes, all entries made."""
+    if shape.type == _RING:
+        return shape.max_entries
     value = (shape.value_size + 7) // 8 * 8
     if shape.type in _ARRAYS:
         return shape.max_entries * value * (possible_cpus() if shape.type == max(_ARRAYS) else 1)
@@ -223,10 +228,15 @@ def _adopt(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: 
     try:
         _require_same_secret(directory, _constants(running[ETHERNET]), config)
         candidate.load()
+        for name in candidate.map_names:
+            if name not in held:
+                pin(candidate.maps[name].fd, directory / name)
         start_sweeper(candidate)
+        same_maps = held.keys() == candidate.maps.keys()
         for name, path in pins.items():
             fresh = programs[name] = candidate.programs[name]
-            if (old := running.get(name)) and old.tag == fresh.tag and _constants(old) == config:
+            old = running.get(name)
+            if old and same_maps and old.tag == fresh.tag and _constants(old) == config:
                 programs[name], running[name] = old, fresh
             else:
                 _exchange(path, fresh)
@@ -270,13 +280,14 @@ def _constants(program: Program) -> bytes:
 
 def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map]) -> None:
     """Never misread what another build wrote: every field of every entry where this build has it."""
-    different = [name for name in candidate.map_names if name not in held]
+    different = [name for name in candidate.map_names if name not in held and name not in _FOR_TRACING]
     for name, table in held.items():
         wanted, found = candidate.shape(name), table.shape()
         if name in _SIZED:
             wanted = replace(wanted, max_entries=found.max_entries)
         types = kernel_btf(table.info.btf_id) if table.info.btf_id else Btf.empty()
-        if wanted != found or any(candidate.btf.enum(enum) != types.enum(enum) for enum in _abi.ENUMS):
+        # An enum that the other build did not have stands in none of its entries.
+        if wanted != found or any(types.enum(enum) not in ({}, candidate.btf.enum(enum)) for enum in _abi.ENUMS):
             different.append(name)
     if different:
         raise EnvironmentProblem(

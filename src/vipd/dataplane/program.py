@@ -16,6 +16,8 @@ from vipd.dataplane.maps import Map, Shape, raw_btf
 _OUTPUT_ROOM: Final = 4096
 "How much longer than its input a frame may come out."
 _LOG_LINES: Final = 12
+_SECTION: Final = ".data."
+"A section of variables with a name behind this is a map of that name."
 _U32, _POINTER = ctypes.c_uint32, ctypes.c_void_p
 
 
@@ -158,8 +160,8 @@ class Object:
             self._image = path.read_bytes()
         except OSError as error:
             raise KernelRefusal(f"read {path}", error.errno or 0, "`make build` compiles it") from error
-        name = path.name.split(".")[0].encode()
-        options = _OpenOpts(sz=ctypes.sizeof(_OpenOpts), object_name=name)
+        called = path.name.split(".")[0].encode()
+        options = _OpenOpts(sz=ctypes.sizeof(_OpenOpts), object_name=called)
         with listening() as said:
             self._handle: int = lib().bpf_object__open_mem(self._image, len(self._image), ctypes.byref(options)) or 0
         if not self._handle:
@@ -168,8 +170,9 @@ class Object:
         self._maps: dict[str, int] = {}
         handle = None
         while handle := lib().bpf_object__next_map(self._handle, handle):
-            if not lib().bpf_map__is_internal(handle):
-                self._maps[lib().bpf_map__name(handle).decode()] = handle
+            name = lib().bpf_map__name(handle).decode()
+            if not lib().bpf_map__is_internal(handle) or name.startswith(_SECTION):
+                self._maps[name.removeprefix(_SECTION)] = handle
         self.maps: dict[str, Map] = {}
         self.programs: dict[str, Program] = {}
 
@@ -205,8 +208,10 @@ class Object:
             known.bpf_map__value_size(handle),
             known.bpf_map__max_entries(handle),
             known.bpf_map__map_flags(handle),
-            self.btf.layout(known.bpf_map__btf_key_type_id(handle)),
-            self.btf.layout(known.bpf_map__btf_value_type_id(handle)),
+            *(
+                self.btf.layout(number) if number else ""
+                for number in (known.bpf_map__btf_key_type_id(handle), known.bpf_map__btf_value_type_id(handle))
+            ),
         )
 
     def constant(self, name: str) -> bytearray | memoryview:

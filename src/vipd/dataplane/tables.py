@@ -32,8 +32,8 @@ SLOT_BYTES: Final = INDEX.itemsize
 
 _METHODS: Final = {method: _abi.Method[method.name] for method in Method}
 _SCHEDULERS: Final = {scheduler: _abi.Scheduler[scheduler.name] for scheduler in Scheduler}
-_METHOD_OF: Final = {int(number): method for method, number in _METHODS.items()}
-_SCHEDULER_OF: Final = {int(number): scheduler for scheduler, number in _SCHEDULERS.items()}
+METHOD_OF: Final = {int(number): method for method, number in _METHODS.items()}
+SCHEDULER_OF: Final = {int(number): scheduler for scheduler, number in _SCHEDULERS.items()}
 _VIP_PREFIX: Final = 144
 "Bits of `service_range` before the port."
 _NS: Final = 1_000_000_000
@@ -82,7 +82,7 @@ def held_server(row: Any, endpoint: Endpoint) -> HeldServer:
     method = int(row["method"])
     return HeldServer(
         key=ServerKey(endpoint, unpack_address(row["address"].tobytes()), int(row["port"]) or None),
-        method=_METHOD_OF.get(method, Method.NAT),
+        method=METHOD_OF.get(method, Method.NAT),
         local=method == _abi.Method.LOCAL,
         weight=int(row["weight"]),
         tunnel_source=None if source == NO_ADDRESS else unpack_address(source),
@@ -115,7 +115,7 @@ def held_service(row: Any, servers: tuple[HeldServer, ...], slots: bytes, fallba
     flags = int(row["flags"])
     return HeldService(
         endpoint=packed_endpoint(row),
-        scheduler=_SCHEDULER_OF[int(row["scheduler"])],
+        scheduler=SCHEDULER_OF[int(row["scheduler"])],
         clamp_mss=bool(flags & _abi.ServiceFlag.CLAMP_MSS),
         hash_port=bool(flags & _abi.ServiceFlag.MH_PORT),
         servers=servers,

@@ -92,5 +92,85 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "route_nat": (
+            "On a point-to-point link or for fragments: nothing. On Ethernet, see why the server's neighbour is not "
+            "resolved (`ip neigh`), and whether its interface is among `interfaces`."
+        ),
+        "route_nat_reply": (
+            "On a point-to-point link: nothing. On Ethernet, list the interface towards the clients under `interfaces`."
+        ),
+        "route_tun": "As for route_nat.",
+        "pass_not_ours": "Nothing; if clients' packets are among them, compare the VIPs of `vipd status` with theirs.",
+        "pass_other_mac": "Nothing, unless it is much: then the switch floods, or the port gets a mirror's traffic.",
+        "pass_vlan": "List the VLAN's own interface (eth0.5) under `interfaces`, not the one below it.",
+        "pass_no_service": "If clients are to reach that port, add it to a service's `listen`.",
+        "pass_protocol": "Nothing; the director's own kernel answers, or not.",
+        "pass_extension_header": "Nothing; the director's own kernel answers. Clients reach services without them.",
+        "pass_early_fragment": (
+            "Fragments came in another order, or the first was lost: avoid fragments by smaller datagrams, or find "
+            "who on the way to the director reorders."
+        ),
+        "pass_options": "Nothing; honest clients send none of these.",
+        "pass_too_big": "Let ICMP through between director and servers: the server learns the smaller size by it.",
+        "pass_ttl": "Look for a loop between director and server, or for servers that send with too low a TTL.",
+        "reply_reset_no_server": "Give the service a server of weight above 0: `vipd status`, `vipd undrain`.",
+        "reply_reset_server_removed": (
+            "Expected after a removal; `on_server_removed: keep` or `reschedule` treats known connections otherwise."
+        ),
+        "reply_reset_no_connection": (
+            "Raise `connections` if table_full grows; else the packets are of connections that nobody knows any more."
+        ),
+        "reply_unreachable_no_server": "As for reply_reset_no_server.",
+        "reply_unreachable_server_removed": "As for reply_reset_server_removed.",
+        "reply_unreachable_no_connection": "As for reply_reset_no_connection.",
+        "reply_too_big": (
+            "Let the ICMP errors reach the clients; if somebody filters them, raise the MTU of the way to the servers "
+            "or lower the MSS there."
+        ),
+        "reply_time_exceeded": "A traceroute, or a loop: see whether the routes of VIP and servers lead back here.",
+        "drop_malformed": "Find who sends them: `vipd trace --outcome drop_malformed --pcap bad.pcap`.",
+        "drop_tcp_flags": "A scan; nothing, or a filter before the director.",
+        "drop_martian": (
+            "A forged source; filter where the network begins. If it is a server's own address, let it use the server "
+            "without the VIP."
+        ),
+        "drop_no_server": "Give the service a server of weight above 0: `vipd status`, `vipd undrain`.",
+        "drop_collision": (
+            "One client uses the same port for two services on one server: give the services servers, or server "
+            "ports, of their own."
+        ),
+        "drop_unknown_reply": (
+            "Its connection is forgotten or was never known: compare `timeouts` with the server's own, and raise "
+            "`connections` if table_full grows."
+        ),
+        "drop_no_route": (
+            "Add the route (`ip route get ADDRESS`); under dr, servers must be on an Ethernet segment of the director, "
+            "else use nat or tun."
+        ),
+        "drop_neighbour_unresolved": "See whether the server is up and answers ARP: `ip neigh show ADDRESS`, `ping`.",
+        "drop_no_ethernet": "Use `method: nat` or `tun` for servers behind such an interface.",
+        "drop_ttl": "Look for a loop on the way to the servers.",
+        "drop_too_big": (
+            "Raise the MTU of the way to the server, or have clients send smaller datagrams: of a later fragment "
+            "nobody may be told."
+        ),
+        "drop_no_room_in_frame": (
+            "The driver cannot do XDP with 256 bytes before the frame: another driver, or generic mode; `vipd status` "
+            "shows which is in use."
+        ),
+        "table_full": "Raise `connections`, or shorten `timeouts`; see `vipd connections` for who holds them.",
+        "stateless": "Raise `connections` if table_full grows as well; after a restart of the table it passes.",
+    }
+)
+"What to do about an outcome or event; what is not here is as it should be."
+
+CHANGED: Final = frozenset(
+    name for name in OUTCOMES if Action(name.split("_")[0]) in (Action.FORWARD, Action.ROUTE, Action.REPLY)
+)
+"Outcomes after which the frame is not as it came."
+
+
 def action(outcome: str) -> Action:
     return Action(outcome.split("_")[0])
