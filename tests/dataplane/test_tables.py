@@ -16,7 +16,6 @@ from vipd.dataplane.pins import Sizes
 from vipd.dataplane.port import PutService, RemoveService
 from vipd.dataplane.regions import Region, Regions
 from vipd.dataplane.tables import (
-    hash_keys,
     interest_of,
     nat_sources,
     pack_address,
@@ -28,6 +27,7 @@ from vipd.dataplane.tables import (
 )
 from vipd.errors import DataplaneError
 from vipd.model.director import Method, OnServerRemoved, Timeouts
+from vipd.model.keys import hash_keys
 
 PORTS = st.integers(0, 65535)
 

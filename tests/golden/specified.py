@@ -15,8 +15,8 @@ from tests.support.oracle.network import PORTS
 from tests.support.planes import SECRET
 from tests.support.wires import CLIENT
 from vipd.config import loads
-from vipd.dataplane.tables import hash_keys
 from vipd.model.director import Transport
+from vipd.model.keys import hash_keys
 from vipd.model.outcome import Action
 from vipd.spec.configuration import TICK, Keys
 from vipd.spec.state import Entry, Flow, Load

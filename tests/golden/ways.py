@@ -32,8 +32,8 @@ from tests.support.wires import (
 )
 from vipd.config import loads
 from vipd.control import desired
-from vipd.dataplane.tables import hash_keys
 from vipd.model.director import Transport
+from vipd.model.keys import hash_keys
 from vipd.model.state import Egress
 from vipd.wire.checksum import internet_checksum, pseudo_header
 

@@ -1,4 +1,4 @@
-"""SipHash-2-4 (Aumasson, Bernstein 2012) of many messages of one length at once. Pure."""
+"""SipHash (Aumasson, Bernstein 2012) of many messages of one length at once. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Words = NDArray[np.uint64]
 _START: Final = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
 
 
-def siphash(key: bytes, messages: NDArray[np.uint8]) -> Words:
-    """One 64-bit hash for each row of `messages`."""
+def siphash(key: bytes, messages: NDArray[np.uint8], compress: int = 2, finish: int = 4) -> Words:
+    """One 64-bit hash for each row of `messages`: SipHash-2-4, or with other numbers of rounds."""
     if len(key) != 16:
         raise ValueError(f"a key of 16 bytes expected, not {len(key)}")
     k0, k1 = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
@@ -22,10 +22,10 @@ def siphash(key: bytes, messages: NDArray[np.uint8]) -> Words:
     )
     for word in _words(messages):
         v3 ^= word
-        _rounds(v0, v1, v2, v3, 2)
+        _rounds(v0, v1, v2, v3, compress)
         v0 ^= word
     v2 ^= np.uint64(0xFF)
-    _rounds(v0, v1, v2, v3, 4)
+    _rounds(v0, v1, v2, v3, finish)
     return v0 ^ v1 ^ v2 ^ v3
 
 

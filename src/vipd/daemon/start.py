@@ -28,12 +28,12 @@ from vipd.drivers.ledger import Ledger
 from vipd.drivers.network import Memory, Network
 from vipd.errors import DirectorError, EnvironmentProblem
 from vipd.model.instance import Instance
+from vipd.model.keys import SECRET_BYTES
 
 log = logging.getLogger(__name__)
 
 NEEDED: Final = ("CAP_BPF", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_PERFMON", "CAP_SYS_ADMIN")
 "CAP_SYS_ADMIN to open maps and programs by their id, as adoption does; given up after that."
-SECRET_SIZE: Final = 16
 _MANY: Final = 20
 "Warnings at start."
 
@@ -103,7 +103,7 @@ def _require_no_stranger(instance: Instance, loaded: Loaded, found: Survey) -> N
 def _serve(instance: Instance, path: Path, loaded: Loaded, ledger: Ledger, memory: Memory, found: Survey) -> None:
     director = loaded.director
     place = Path(director.secret_file) if director.secret_file else instance.secret
-    key = secret(place, SECRET_SIZE, create=not director.secret_file)
+    key = secret(place, SECRET_BYTES, create=not director.secret_file)
     desire = Desired()
     sizes = Sizes.fitting(director.connections, desire(director, found.reach, key).values())
     with ExitStack() as undo:

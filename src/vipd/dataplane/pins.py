@@ -20,9 +20,10 @@ from vipd.dataplane.libbpf import KernelRefusal, possible_cpus, require_kernel
 from vipd.dataplane.links import ETHERNET, PROGRAMS, detach, exchange, links
 from vipd.dataplane.maps import Map, Shape, kernel_btf
 from vipd.dataplane.program import Object, Program, pin, unpinned
-from vipd.dataplane.tables import SLOT_BYTES, hash_keys
+from vipd.dataplane.tables import SLOT_BYTES
 from vipd.errors import DataplaneError, EnvironmentProblem
-from vipd.model.director import CONNECTIONS
+from vipd.model.director import BUCKET_FILL, CONNECTIONS, table_buckets
+from vipd.model.keys import hash_keys
 from vipd.model.state import HeldService
 
 BUILT: Final = Path(__file__).parents[1] / "bpf" / "vipd.bpf.o"
@@ -31,8 +32,6 @@ SLOTS: Final = 1024 * 1024
 BPFFS_MAGIC: Final = 0xCAFE4A11
 _PROGRAM: Final = "prog_"
 _FRESH: Final = "_next"
-_FILL: Final = 10
-"Entries a bucket of the connection table is made for; it has room for 16."
 _SWEEP: Final = 1.0
 "Seconds in which the sweeper passes the whole table."
 _NS: Final = 1_000_000_000
@@ -55,8 +54,7 @@ class Sizes:
 
     @property
     def buckets(self) -> int:
-        """Two entries for each connection, as NAT needs."""
-        return math.ceil(self.connections * 2 / _FILL)
+        return table_buckets(self.connections)
 
     @classmethod
     def fitting(cls, connections: int, services: Iterable[HeldService]) -> Self:
@@ -298,7 +296,7 @@ def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map
 
 def _require_same_size(connections: Map, sizes: Sizes) -> None:
     if connections.max_entries != sizes.buckets:
-        was = connections.max_entries * _FILL // 2
+        was = connections.max_entries * BUCKET_FILL // 2
         raise EnvironmentProblem(
             f"the table in force was made for {was} connections, not {sizes.connections}: "
             "leave `connections` as it was, or run `vipd down` first, which ends the connections known now"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import shake_256
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeAlias
 
@@ -215,10 +214,3 @@ def interface_rows(ports: Sequence[Port]) -> Mapping[int, Rows]:
         row["flags"] = _abi.InterfaceFlag.ATTACHED | (_abi.InterfaceFlag.REDIRECT if port.redirect else 0)
         rows[index] = row
     return rows
-
-
-def hash_keys(secret: bytes) -> tuple[list[int], list[int]]:
-    """`hash_key` and `flow_key` of struct config, the same for all who share the secret."""
-    (words,) = _abi.CONFIG["flow_key"].shape
-    stream = np.frombuffer(shake_256(secret).digest(8 * (2 + words)), "<u8").tolist()
-    return stream[:2], stream[2:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -14,6 +15,13 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 MAGLEV_SLOTS: Final = 65_537
 CONNECTIONS: Final = 1_048_576
+BUCKET_FILL: Final = 10
+"Entries a bucket of the connection table is made for; it has room for 16."
+
+
+def table_buckets(connections: int) -> int:
+    """Of the connection table: two entries for each connection, as NAT needs."""
+    return math.ceil(connections * 2 / BUCKET_FILL)
 
 
 def with_port(address: Address, port: int | None) -> str:

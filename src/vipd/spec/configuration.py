@@ -162,11 +162,11 @@ class Derived:
             entries.sort(key=lambda entry: entry[0].last_port - entry[0].first_port)
         ours = [service.endpoint.vip for service in given.services.values()]
         ours += [server.address for server in given.servers.values() if server.method is Method.NAT]
-        ticks = {each.name: _ticks(getattr(given.timeouts, each.name)) for each in fields(Timeouts)}
+        ticks = {each.name: in_ticks(getattr(given.timeouts, each.name)) for each in fields(Timeouts)}
         return cls(ports, ranges, nat_sources(given), frozenset(map(fold, ours)), ticks)
 
 
-def _ticks(seconds: float) -> int:
+def in_ticks(seconds: float) -> int:
     """A tick more than asked for is harmless, one fewer is not."""
     return math.ceil(seconds * 1e9 / TICK)
 
