@@ -26,6 +26,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "dataplane.port": {"model"},
     "config": {"errors", "model"},
     "control": {"errors", "model", "dataplane.port"},
+    "simulation": {"errors", "model", "wire", "spec", "config", "control"},
+    "plot": {"errors"},
     "dataplane": {"errors", "model", "dataplane.port"},
     "drivers": {"errors", "model", "wire", "dataplane"},
     "realserver": {"errors", "model", "dataplane"},
@@ -34,14 +36,14 @@ LAYERS: Final[dict[str, set[str]]] = {
     "lab": {"errors", "model", "dataplane"},
     "link": {"errors", "model", "wire", "ppp", "slarp", "drivers", "api"},
     "cli": {
-        *("errors", "model", "wire", "spec", "segment", "anatomy", "config"),
+        *("errors", "model", "wire", "spec", "segment", "anatomy", "config", "simulation", "plot"),
         *("api", "daemon", "realserver", "link", "lab"),
     },
 }
 
 PURE: Final = {
     *("errors", "model", "wire", "spec", "ppp", "slarp", "segment", "anatomy"),
-    *("dataplane.port", "control", "config"),
+    *("dataplane.port", "control", "config", "simulation"),
 }
 IMPURE_MODULES: Final = {"asyncio", "socket", "time", "random", "os", "logging"}
 

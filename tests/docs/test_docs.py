@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Final
 
 import pytest
+from typer.testing import CliRunner
 
-from vipd.cli.app import COMMANDS
+from vipd.cli.app import COMMANDS, app
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -74,3 +76,17 @@ def test_every_test_that_the_failure_modes_name_exists() -> None:
         if not (ROOT / path).is_file() or f"def {test}(" not in (ROOT / path).read_text()
     ]
     assert missing == []
+
+
+SIMULATED: Final = re.findall(
+    r"^```console\n\$ (vipd simulate [^\n]*)\n(.*?)^```$",
+    (ROOT / "docs/simulate.md").read_text(),
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@pytest.mark.parametrize(("command", "output"), SIMULATED, ids=[command for command, _ in SIMULATED])
+def test_a_simulation_is_shown_as_it_is(command: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    shown = CliRunner().invoke(app, shlex.split(command)[1:], env={"COLUMNS": "120", "NO_COLOR": "1"})
+    assert [line.rstrip() for line in shown.stdout.splitlines()] == output.splitlines()

@@ -35,6 +35,9 @@ COMMANDS: Final = {
     "drain": _Entry("drain", "drain", _DIRECTOR, "Send a server no new connections; known ones go on."),
     "undrain": _Entry("drain", "undrain", _DIRECTOR, "Send a drained server new connections again."),
     "down": _Entry("down", "down", _DIRECTOR, "Stop forwarding and remove everything that vipd made."),
+    "simulate": _Entry(
+        "simulate", "simulate", _DIRECTOR, "Plan a fleet: which connections a change moves, what each server gets."
+    ),
     "real-server": _Entry("real_server", "app", _REAL_SERVER, "Make this machine take traffic for a VIP."),
     "link": _Entry("link", "app", _LINES, "Point-to-point links: PPP or Cisco HDLC over a line."),
     "frame": _Entry("frame", "app", _LINES, "Read, build and explain frames bit by bit; no root needed."),

@@ -19,9 +19,9 @@ SECRET: Final = bytes(range(16))
 class Wanted:
     """Maglev tables take their time, and services come again and again: each is made once."""
 
-    def __init__(self, local: frozenset[Address]) -> None:
+    def __init__(self, local: frozenset[Address], secret: bytes = SECRET) -> None:
         """`local`: the director's own addresses."""
-        self._local = local
+        self._local, self._secret = local, secret
         self._known: dict[VirtualService, dict[Endpoint, HeldService]] = {}
 
     def __call__(self, services: Sequence[VirtualService]) -> dict[Endpoint, HeldService]:
@@ -29,7 +29,7 @@ class Wanted:
 
     def _of(self, service: VirtualService) -> dict[Endpoint, HeldService]:
         if service not in self._known:
-            self._known[service] = desired(Director(("out0",), (service,)), self._reach, SECRET)
+            self._known[service] = desired(Director(("out0",), (service,)), self._reach, self._secret)
         return self._known[service]
 
     def _reach(self, address: Address) -> Egress:

@@ -1,0 +1,1 @@
+"""What `vipd simulate` reads, runs and shows."""

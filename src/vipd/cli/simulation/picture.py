@@ -1,0 +1,73 @@
+"""A simulation's result as a picture: what changes did, and what each server got."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from vipd import plot
+from vipd.cli.simulation.work import Result, Row
+from vipd.simulation.comparison import Upset
+from vipd.simulation.report import ActReport
+
+_FATES: Final = (("moved", "move to another server"), ("ended", "ended by the director"))
+
+
+def draw(result: Result, path: Path) -> None:
+    """OSError where it cannot be written."""
+    rows, report = result.rows, result.configured
+    changes = rows[0].verdict.upsets
+    directors = f", {len(report.directors)} directors" if len(report.directors) > 1 else ""
+    title = f"{report.flows:,} flows of {report.clients:,} clients{directors}"
+    figure = plot.figure(title, 9, 0.6 + (0.8 + 0.3 * len(rows)) * (1 + len(changes)))
+    panels = figure.subplots(1 + len(changes), 1, squeeze=False)[:, 0]
+    for number, change in enumerate(changes):
+        panel = panels[number]
+        panel.set_title(
+            f"'{change.change}', {change.at:.0f} s: of {change.open:,} open connections", loc="left", fontsize=9
+        )
+        _fates(panel, {row.name: row.verdict.upsets[number] for row in rows})
+    panels[-1].set_title(
+        "share of new connections that each server got, 1 is what its weight asks for", loc="left", fontsize=9
+    )
+    _shares(panels[-1], rows)
+    if changes:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="upper right", fontsize=8, frameon=False, ncols=2)
+    plot.save(figure, path)
+
+
+def _fates(panel: Any, upsets: Mapping[str, Upset]) -> None:
+    names, left = list(upsets), [0.0] * len(upsets)
+    for colour, (fate, label) in zip(plot.COLOURS[1:], _FATES, strict=False):
+        width = [100 * getattr(each, fate) / max(1, each.open) for each in upsets.values()]
+        panel.barh(names, width, left=left, color=colour, label=label, height=0.6)
+        left = [a + b for a, b in zip(left, width, strict=True)]
+    for row, share in enumerate(left):
+        panel.annotate(f"{share:.1f} %", (share, row), (3, 0), textcoords="offset points", va="center", fontsize=8)
+    panel.set_xlim(0, max(1.0, *(1.15 * share for share in left)))
+    panel.set_xlabel("% of them", fontsize=8)
+    panel.invert_yaxis()
+    _plain(panel)
+
+
+def _shares(panel: Any, rows: Sequence[Row]) -> None:
+    """A mark for each server in each situation."""
+    for place, row in enumerate(rows):
+        ratios = [ratio for endpoint in row.report.endpoints for act in endpoint.acts for ratio in _ratios(act)]
+        panel.plot(ratios, [place] * len(ratios), "|", color=plot.COLOURS[0], markersize=12)
+    panel.set_yticks(range(len(rows)), [row.name for row in rows])
+    panel.set_ylim(-0.6, len(rows) - 0.4)
+    panel.axvline(1, color="0.7", linewidth=0.8, zorder=0)
+    panel.invert_yaxis()
+    _plain(panel)
+
+
+def _ratios(act: ActReport) -> list[float]:
+    return [each.got / each.wanted for each in act.servers if each.wanted]
+
+
+def _plain(panel: Any) -> None:
+    panel.tick_params(labelsize=8)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)

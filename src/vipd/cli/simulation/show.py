@@ -1,0 +1,206 @@
+"""A simulation's result as tables for people, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from vipd.cli.output import Column, console, fitted
+from vipd.cli.simulation.work import Result, Row
+from vipd.simulation.comparison import Upset, verdict
+from vipd.simulation.report import ActReport, EndpointReport, Report
+
+
+def tables(result: Result) -> None:
+    screen = console()
+    report = result.configured
+    _say(screen, f"{report.flows:,} flows of {report.clients:,} clients over {_time(report.seconds)}: {result.source}")
+    for note in _left_out(result):
+        _say(screen, note)
+    for endpoint in report.endpoints:
+        _endpoint(screen, endpoint)
+    if len(report.directors) > 1:
+        _directors(screen, report)
+    rows = result.rows
+    for number, upset in enumerate(rows[0].verdict.upsets):
+        _upset(screen, upset, [(row.name, row.verdict.upsets[number]) for row in rows])
+    _balance(screen, rows)
+    for note in _notes(result):
+        _say(screen, note)
+
+
+def _say(screen: Console, text: str) -> None:
+    screen.print(text, soft_wrap=True)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def _left_out(result: Result) -> Iterator[str]:
+    out = result.left_out
+    if out.repeated:
+        yield f"  {out.repeated:,} more were packets of connections that were still open"
+    if out.own:
+        yield f"  {out.own:,} more came from addresses that no client has: a VIP, a real server, nobody's"
+    if out.unserved:
+        yield f"  {out.unserved:,} more were for no service of their family"
+
+
+def _endpoint(screen: Console, endpoint: EndpointReport) -> None:
+    """A table for each situation in which it has other servers or weights."""
+    before: ActReport | None = None
+    for act in endpoint.acts:
+        what = f", after '{act.change}' at {_time(act.at)}" if act.change else ""
+        if before is not None and _standing(before) == _standing(act):
+            _say(screen, f"\n{endpoint.service} {endpoint.endpoint}{what}: servers and weights as before; {_sums(act)}")
+        else:
+            _say(screen, f"\n{endpoint.service} {endpoint.endpoint}, {act.scheduler}{what}: {_sums(act)}")
+            _servers(screen, act)
+        before = act
+
+
+def _standing(act: ActReport) -> list[tuple[str, int, bool]]:
+    return [(each.server, each.weight, each.present) for each in act.servers]
+
+
+def _sums(act: ActReport) -> str:
+    refused = f", {act.refused:,} refused: no server takes any" if act.refused else ""
+    return f"{act.connections:,} new connections{refused}"
+
+
+def _servers(screen: Console, act: ActReport) -> None:
+    columns = [
+        Column("SERVER"),
+        Column("WEIGHT", right=True),
+        Column("SHOULD GET", right=True, rank=1),
+        Column("GOT", right=True),
+        Column("NEW", right=True),
+        Column("OPEN AT END", right=True),
+        Column("MOST AT ONCE", right=True),
+    ]
+    rows = [
+        (
+            each.server,
+            str(each.weight) if each.present else "gone",
+            f"{each.wanted:.1%}",
+            f"{each.got:.1%}",
+            f"{each.connections:,}",
+            f"{each.open:,}",
+            f"{each.peak:,}",
+        )
+        for each in act.servers
+    ]
+    _table(screen, columns, rows)
+
+
+def _directors(screen: Console, report: Report) -> None:
+    columns = [
+        Column("DIRECTOR", right=True),
+        Column("CONNECTIONS", right=True),
+        Column("MOST AT ONCE", right=True),
+        Column("TABLE FULL TO", right=True),
+        Column("WITHOUT ROOM", right=True),
+    ]
+    rows = [
+        (
+            str(each.director),
+            f"{each.connections:,}",
+            f"{each.peak:,}",
+            f"{each.entries / each.places:.1%}",
+            f"{each.without_room:,}",
+        )
+        for each in report.directors
+    ]
+    _say(screen, "")
+    _table(screen, columns, rows)
+
+
+def _upset(screen: Console, upset: Upset, rows: Sequence[tuple[str, Upset]]) -> None:
+    told = [
+        (
+            name,
+            f"{each.open:,}",
+            f"{each.stayed:,}",
+            f"{each.moved:,}",
+            f"{each.ended:,}",
+            f"{each.unavoidable:,}",
+            "all" if each.elsewhere is None else f"{each.elsewhere:.1%}",
+        )
+        for name, each in rows
+    ]
+    columns = [
+        Column("SCHEDULER"),
+        Column("OPEN", right=True, rank=1),
+        Column("STAY", right=True),
+        Column("MOVE", right=True),
+        Column("ENDED", right=True),
+        Column("UNAVOIDABLE", right=True, rank=2),
+        Column("CLIENTS MOVED", right=True, rank=3),
+    ]
+    _say(screen, f"\n'{upset.change}' at {_time(upset.at)}: what becomes of the connections that are open")
+    _table(screen, columns, told)
+
+
+def _balance(screen: Console, compared: Sequence[Row]) -> None:
+    _say(screen, "\nthe worst-off server's load, as a multiple of what its weight asks for")
+    columns = [
+        Column("SCHEDULER"),
+        Column("NEW CONNECTIONS", right=True),
+        Column("OPEN AT END", right=True),
+        Column("MOST AT ONCE", right=True),
+    ]
+    rows = [
+        (row.name, *(f"{each:.2f}" for each in (worst.connections, worst.open, worst.peak)))
+        for row in compared
+        for worst in [row.verdict.worst]
+    ]
+    _table(screen, columns, rows)
+
+
+def _table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    table, _ = fitted(columns, rows, screen)
+    screen.print(table)
+
+
+def _notes(result: Result) -> Iterator[str]:
+    asked, doubts = result.asked, result.configured.doubts
+    fleets = {situation.fleet.members for situation in asked.situations}
+    if len(fleets) > 1:
+        yield (
+            "\nDirectors do not tell each other their connections: who gets another one's sends them by the hash of "
+            "the client, which sh and mh chose by too."
+        )
+    if max(map(len, fleets)) > 1 and not asked.shared_secret:
+        yield (
+            "Each director has a secret of its own here, and so hashes otherwise: with the same `secret_file` on all "
+            "of them, sh and mh choose alike."
+        )
+    if doubts.stale:
+        yield f"{doubts.stale:,} flows met what a director still knew of their client's port; taken for new ones here"
+    if doubts.collisions:
+        yield f"{doubts.collisions:,} connections would end as drop_collision: two services share a server under NAT"
+    if doubts.without_room:
+        yield f"{doubts.without_room:,} connections found no room in a connection table: raise `connections`"
+
+
+def as_json(result: Result) -> None:
+    typer.echo(json.dumps(_plain(result), indent=2))
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    return {
+        "source": result.source,
+        "changes": list(result.asked.changes),
+        "seed": result.asked.seed,
+        "left_out": asdict(result.left_out),
+        "configured": asdict(result.configured),
+        "schedulers": {str(name): asdict(verdict(report)) for name, report in result.compared.items()},
+    }

@@ -1,0 +1,98 @@
+"""The flows in a capture file: who talked to which endpoint, from when to when. Pure; opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from vipd.model.director import Address
+from vipd.simulation.gathering import Gathering
+from vipd.wire import ip, transport
+from vipd.wire.headers import Network, read_network, read_tcp, read_udp, walk_extensions
+from vipd.wire.pcap import Captured, LinkType
+
+_ETHERNET: Final = 14
+_TAGS: Final = (0x8100, 0x88A8)
+_VERSIONS: Final = {0x0800: 4, 0x86DD: 6}
+_NS: Final = 1e9
+
+
+@dataclass(slots=True)
+class Read:
+    """What was in a capture."""
+
+    frames: int = 0
+    ours: int = 0
+    "Of them, packets of clients to an endpoint."
+
+
+@dataclass(slots=True)
+class _Open:
+    place: int
+    last: float
+    closed: bool = False
+
+
+def read(
+    frames: Iterable[Captured], gathering: Gathering, group_at: Callable[[Address, int, int], int], silence: float
+) -> Read:
+    """Into the gathering. `group_at`: the group of the service that listens at VIP, protocol and port; -1 for none.
+
+    A flow ends with its last packet; a SYN after a FIN or RST, or datagrams after `silence` seconds,
+    begin a new one.
+    """
+    found, flows = Read(), dict[tuple[Address, int, Address, int, int], _Open]()
+    for frame in frames:
+        found.frames += 1
+        packet = _packet(frame)
+        if packet is None:
+            continue
+        network, protocol, at = packet
+        header = frame.data[at:]
+        ends = read_tcp(header, 0) if protocol == ip.TCP else read_udp(header, 0)
+        if ends is None:
+            continue
+        flags = getattr(ends, "flags", 0)
+        group = group_at(network.destination, protocol, ends.destination_port)
+        if group < 0:
+            continue
+        found.ours += 1
+        now = frame.time_ns / _NS
+        key = network.source, ends.source_port, network.destination, ends.destination_port, protocol
+        flow = flows.get(key)
+        begins = flow is None or (
+            flow.closed and flags & transport.SYN if protocol == ip.TCP else now - flow.last > silence
+        )
+        if flow is None or begins:
+            place = gathering.add(
+                gathering.client(network.source), ends.source_port, now, 0.0, group, ends.destination_port
+            )
+            flow = flows[key] = _Open(place, now)
+        flow.last = now
+        flow.closed = flow.closed or bool(flags & (transport.FIN | transport.RST))
+        gathering.lasted(flow.place, now)
+    return found
+
+
+def _packet(frame: Captured) -> tuple[Network, int, int] | None:
+    """A packet with ports, the protocol, and where in the frame its transport header is."""
+    at, version = 0, 0
+    if frame.link_type == LinkType.ETHERNET:
+        at = _ETHERNET
+        kind = int.from_bytes(frame.data[12:14], "big")
+        while kind in _TAGS:
+            kind, at = int.from_bytes(frame.data[at + 2 : at + 4], "big"), at + 4
+        version = _VERSIONS.get(kind, 0)
+    elif frame.link_type == LinkType.RAW_IP and frame.data:
+        version = frame.data[0] >> 4
+    packet = frame.data[at:]
+    network = read_network(packet, version) if version in (4, 6) else None
+    if network is None or (network.fragmentation and network.fragmentation.offset):
+        return None
+    protocol, offset = network.protocol, network.header
+    for header in walk_extensions(packet, network):
+        if header is None or (header.fragmentation and header.fragmentation.offset):
+            return None
+        protocol, offset = header.following, header.end
+    return (network, protocol, at + offset) if protocol in (ip.TCP, ip.UDP) else None
