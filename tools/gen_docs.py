@@ -10,23 +10,28 @@ import argparse
 import ast
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, is_typeddict
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
+from vipd.anatomy import compare
 from vipd.api import link as link_api
 from vipd.api import schema as api
 from vipd.api.server import application
 from vipd.cli.app import app
+from vipd.cli.frame import choices, documents, segments
 from vipd.config import schema
 from vipd.model import director, link, outcome, state
 from vipd.spec import RULES
+from vipd.wire.deframer import Fault
+from vipd.wire.stretches import Part
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -127,6 +132,12 @@ ENUMS: Final = (
     link.Phase,
     link.Framing,
     link.Encapsulation,
+    choices.Protocol,
+    choices.MethodName,
+    choices.Way,
+    compare.Kind,
+    Fault,
+    Part,
 )
 
 
@@ -228,7 +239,8 @@ def requests() -> str:
 def field_row(name: str, annotation: str, text: str) -> str:
     values = ", ".join(f"`{value}`" for each in ENUMS if each.__name__ in annotation.split(" | ") for value in each)
     meaning = ". ".join(part for part in (values, text) if part)
-    return f"| `{name}` | {annotation.replace(' | ', ' or ')} | {meaning} |\n"
+    kind = re.sub(r"^NotRequired\[(.*)\]$", r"\1, or absent", annotation).replace(" | ", " or ")
+    return f"| `{name}` | {kind} | {meaning} |\n"
 
 
 def api_page() -> str:
@@ -242,6 +254,26 @@ def answer(kind: type[Any]) -> str:
     rows = "".join(field_row(*field) for field in fields_of(kind))
     about = f"{kind.__doc__}\n\n" if kind.__doc__ else ""
     return f"\n## {kind.__name__}\n\n{about}| field | type | meaning |\n|---|---|---|\n{rows}"
+
+
+FRAME_HEAD: Final = """# `vipd frame --json`
+
+What programs read. Keys that are here stay here; there may be more in a later release. Nothing else is
+printed on the standard output, also where something is wrong with a frame. Where a capture ends in
+damage, the frames before it are in the document, the message goes to the standard error, and the exit
+code is 2. The commands themselves: [framing.md](framing.md).
+
+```
+vipd frame decode ethernet some.pcap --json | jq -r '.frames[] | select(.troubles != []) | .octets'
+```
+
+`vipd frame segment` prints a list of `Told`, one for each frame that was sent.
+"""
+
+
+def frame_page() -> str:
+    kinds = [kind for kind in vars(documents).values() if is_typeddict(kind)]
+    return "".join([HEAD.format(source="src/vipd/cli/frame/"), FRAME_HEAD, *map(answer, [*kinds, segments.Told])])
 
 
 LVS_HEAD: Final = """# Differences from LVS
@@ -329,6 +361,7 @@ def main() -> int:
         "api.md": api_page(),
         "differences-from-lvs.md": lvs(),
         "rules.md": rules(),
+        "frame-json.md": frame_page(),
     }
     stale = [name for name, text in wanted.items() if not (DOCS / name).exists() or (DOCS / name).read_text() != text]
     for name in stale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from io import BytesIO
@@ -64,6 +65,18 @@ def test_each_field_is_told_with_its_places_in_the_frame_and_on_the_line() -> No
     poll = control["fields"][1]
     assert (poll["name"], poll["value"], poll["offset"], poll["line"]) == ("poll/final", 1, 11, [[20, 20]])
     assert control["fields"][0]["line"] == [[22, 24]]
+
+
+@pytest.mark.parametrize("text", ["0x7e 0x03 0x3f 0x5b 0xec 0x7e", "7e:03-3f.5b|ec_7e", r"\x7e\x03\x3f\x5b\xec\x7e"])
+def test_octets_are_read_as_people_write_them(text: str) -> None:
+    [found] = told("decode", "hdlc", "--hex", text)["frames"]
+    assert found["octets"] == "033f5bec"
+
+
+@pytest.mark.parametrize("written", [f"0b{SABM}", f"0b{SABM[:10]}_{SABM[10:]}", f"0b{SABM[:9]} 0b{SABM[9:]}"])
+def test_bits_with_a_prefix_are_bits_in_a_file_too(written: str) -> None:
+    for found in (told("decode", "hdlc", "--bits", written), told("decode", "hdlc", "-", data=written.encode())):
+        assert found["frames"][0]["octets"] == "033f5bec"
 
 
 @pytest.mark.parametrize("form", ["bits", "hex", "binary"])
@@ -197,6 +210,8 @@ def test_what_is_long_is_shortened_unless_all_is_wanted() -> None:
         (("hdlc", "/nowhere"), "/nowhere: cannot be read: No such file or directory"),
         (("hdlc", "/tmp"), "/tmp: cannot be read: Is a directory"),
         (("hdlc", "-"), "standard input: it is empty"),
+        (("hdlc", "--hex", "107e0x7d"), "--hex: 'x' at offset 5 is no hex digit"),
+        (("hdlc", "--hex", "7e", "--form", "bits"), "--form: it tells what FILE holds, and there is none"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_place(arguments: tuple[str, ...], message: str) -> None:
@@ -236,6 +251,9 @@ def test_frames_before_the_damage_of_a_capture_are_shown(tmp_path: Path) -> None
     result = frame("decode", "ethernet", path, "--brief")
     assert isinstance(result.exception, ConfigError)
     assert len(result.stdout.splitlines()) == 1
+    result = frame("decode", "ethernet", path, "--json")
+    assert isinstance(result.exception, ConfigError)
+    assert [each["octets"] for each in json.loads(result.stdout)["frames"]] == [ETHERNET["tcp"].hex()]
 
 
 def test_the_program_says_it_in_one_line_and_exits_with_2() -> None:

@@ -11,17 +11,38 @@ from vipd.wire import bits
 from vipd.wire.bits import BitOrder
 
 
-@pytest.mark.parametrize("text", ["0111 1110", "01_11|11,1.0", "0111\n\t1110\r\n", " 0 1 1 1 1 1 1 0 "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0111 1110",
+        "01_11|11,1.0",
+        "0111\n\t1110\r\n",
+        " 0 1 1 1 1 1 1 0 ",
+        "0111-1110",
+        "0b01111110",
+        "0B0111_1110",
+        "0b0111 0b1110",
+        "0b0111,0b11,10",
+    ],
+)
 def test_what_stands_between_bits_means_nothing(text: str) -> None:
     assert bits.from_text(text) == bytes((0, 1, 1, 1, 1, 1, 1, 0))
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("0102", "'2' at offset 3"), ("0b01", "'b' at offset 1"), ("０1", "'０' at offset 0")]
+    ("text", "message"),
+    [
+        ("0102", "'2' at offset 3"),
+        ("0b01b1", "'b' at offset 4"),
+        ("010b1", "'b' at offset 3"),
+        ("01 0b", "'b' at offset 4"),
+        ("０1", "'０' at offset 0"),
+    ],
 )
 def test_what_is_no_bit_is_told_with_its_place(text: str, message: str) -> None:
     with pytest.raises(WireError, match=f"{message} is no bit"):
         bits.from_text(text)
+    assert not bits.is_text(text)
 
 
 @given(st.lists(st.integers(0, 1)).map(bytes))

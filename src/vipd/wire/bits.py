@@ -6,6 +6,7 @@ so it can be cut, joined and searched like any other bytes.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -15,7 +16,9 @@ from vipd.errors import WireError
 
 _FROM_TEXT: Final = bytes.maketrans(b"01", b"\0\1")
 _TO_TEXT: Final = bytes.maketrans(b"\0\1", b"01")
-_BETWEEN: Final = " \t\r\n_|.,:"
+_PREFIX: Final = re.compile(r"(?<![01])0[bB](?=[01])")
+_BETWEEN: Final = re.compile(r"[\s_|.,:-]+")
+_WRONG: Final = re.compile(r"[^01\s_|.,:-]")
 _REVERSED: Final = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 
@@ -29,11 +32,22 @@ class BitOrder(StrEnum):
 
 
 def from_text(text: str) -> bytes:
-    """Bits as people write them; spaces, line ends and `_|.,:` between them mean nothing."""
-    for offset, sign in enumerate(text):
-        if sign not in "01" and sign not in _BETWEEN:
-            raise WireError(f"{sign!r} at offset {offset} is no bit; 0 and 1 are, with spaces where you like")
-    return "".join(sign for sign in text if sign in "01").encode().translate(_FROM_TEXT)
+    """Bits as people write them; spaces, line ends and `_|.,:-` between them mean nothing, nor does 0b before some."""
+    text = _without_prefixes(text)
+    wrong = _WRONG.search(text)
+    if wrong is not None:
+        raise WireError(f"{wrong[0]!r} at offset {wrong.start()} is no bit; 0 and 1 are, with spaces where you like")
+    return _BETWEEN.sub("", text).encode().translate(_FROM_TEXT)
+
+
+def is_text(text: str) -> bool:
+    """Whether `from_text` reads it."""
+    return _WRONG.search(_without_prefixes(text)) is None
+
+
+def _without_prefixes(text: str) -> str:
+    """With as many spaces instead, so that offsets stay what they are."""
+    return _PREFIX.sub("  ", text)
 
 
 def to_text(bits: bytes) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from vipd.anatomy.dissect import Specimen
 from vipd.anatomy.field import Field
 from vipd.anatomy.line import Found, Line
+from vipd.cli.frame import documents
 from vipd.wire.bits import to_text
 
 
-def line_as_json(line: Line) -> dict[str, Any]:
+def line_as_json(line: Line) -> documents.Line:
     return {
         "bits": len(line.bits),
         "stretches": [
@@ -21,10 +21,12 @@ def line_as_json(line: Line) -> dict[str, Any]:
     }
 
 
-def specimen_as_json(specimen: Specimen, line: int) -> dict[str, Any]:
+def specimen_as_json(specimen: Specimen, line: int) -> documents.Frame:
     """`line`: the number of the line that it was found on, if it was on one."""
     found = specimen.found
-    place = None if found is None else {"number": line, "offset": found.offset, "left_over_bits": found.left_over}
+    place: documents.Place | None = None
+    if found is not None:
+        place = {"number": line, "offset": found.offset, "left_over_bits": found.left_over}
     return {
         "octets": specimen.octets.hex(),
         "fcs": specimen.check.name,
@@ -36,19 +38,26 @@ def specimen_as_json(specimen: Specimen, line: int) -> dict[str, Any]:
     }
 
 
-def _field(field: Field, found: Found | None) -> dict[str, Any]:
-    """Offsets and widths in bits; `line`: where its bits are on the line, from each first one to the last."""
-    value = field.value.hex() if isinstance(field.value, bytes) else field.value
-    told: dict[str, Any] = {"name": field.name, "offset": field.offset, "width": field.width}
+def _field(field: Field, found: Found | None) -> documents.Field:
+    told: documents.Field = {
+        "name": field.name,
+        "offset": field.offset,
+        "width": field.width,
+        "meaning": field.meaning,
+        "fault": field.fault,
+    }
     if field.parts:
-        told |= {"meaning": field.meaning, "fault": field.fault}
-        return told | {"fields": [_field(part, found) for part in field.parts]}
-    told |= {"value": value, "text": field.text, "meaning": field.meaning, "fault": field.fault}
-    return told | ({"line": _runs(found.on_line(field))} if found is not None else {})
+        told["fields"] = [_field(part, found) for part in field.parts]
+        return told
+    told["value"] = field.value.hex() if isinstance(field.value, bytes) else field.value
+    told["text"] = field.text
+    if found is not None:
+        told["line"] = _runs(found.on_line(field))
+    return told
 
 
-def _runs(places: Sequence[int]) -> list[tuple[int, int]]:
-    runs: list[tuple[int, int]] = []
+def _runs(places: Sequence[int]) -> documents.Runs:
+    runs: documents.Runs = []
     for place in places:
         if runs and place == runs[-1][1] + 1:
             runs[-1] = (runs[-1][0], place)

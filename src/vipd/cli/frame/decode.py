@@ -43,9 +43,13 @@ def decode(
     accm: Annotated[
         str, typer.Option("--accm", metavar="HEX", help="async: which control characters are dropped where bare.")
     ] = "0",
-    count: Annotated[int | None, typer.Option("--count", min=1, metavar="N", help="Only the first N frames.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", min=1, metavar="N", help="Only the first N frames, in full.")
+    ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="One line for each frame.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Leave nothing out of what is long.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Leave nothing out of what is long, and show every frame in full.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Take frames apart: flags, stuffed bits and every field in its place, and what is wrong with them.

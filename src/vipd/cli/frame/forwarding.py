@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +17,7 @@ from vipd.anatomy.compare import Kind, Pair, compare, octets_of
 from vipd.anatomy.dissect import Kind as Protocol
 from vipd.anatomy.dissect import Reading, bare
 from vipd.anatomy.field import Field
+from vipd.cli.frame import documents
 from vipd.cli.frame.choices import Form, MethodName, Way
 from vipd.cli.frame.look import FAULT, NOTE, Token, rows
 from vipd.cli.frame.source import Bits, Capture, given, mistake
@@ -97,15 +97,17 @@ def answer(question: Question, as_json: bool) -> bool:
     told = _Told(decision, frame, after, compare(old, new) if leaves else [])
     screen = console()
     if as_json:
-        screen.print(json.dumps(_as_json(question, told), indent=2), soft_wrap=True)
+        print(json.dumps(_as_json(question, told), indent=2))
     else:
         _show(screen, question, told)
     return decision.action in (Action.FORWARD, Action.ROUTE)
 
 
 def _frame(question: Question) -> bytes:
-    if question.file is None and question.digits is None:
+    if question.file is None and question.digits is None and question.form is None:
         return _example(question.ipv6)
+    if question.ipv6:
+        raise mistake("--ipv6", "it is for where no frame is given")
     with given(question.file, None, question.digits, question.form) as source:
         if isinstance(source, Capture):
             first = next(iter(islice(source.frames(), 1)), None)
@@ -257,7 +259,7 @@ def _value(field: Field | None) -> str:
     return field.meaning if field.parts else field.text
 
 
-def _as_json(question: Question, told: _Told) -> dict[str, Any]:
+def _as_json(question: Question, told: _Told) -> documents.Forwarded:
     return {
         "method": question.method,
         "over": question.over,
@@ -265,7 +267,7 @@ def _as_json(question: Question, told: _Told) -> dict[str, Any]:
         "meaning": OUTCOMES[told.decision.outcome],
         "before": told.before.hex(),
         "after": told.after.hex() or None,
-        "changes": [dict(_change(pair)) for pair in told.pairs if pair.kind is not Kind.SAME and not pair.field.parts],
+        "changes": [_change(pair) for pair in told.pairs if pair.kind is not Kind.SAME and not pair.field.parts],
         "reasons": [
             {"rule": str(reason.rule), "text": str(reason), "source": reason.rule.source}
             for reason in told.decision.reasons
@@ -273,8 +275,9 @@ def _as_json(question: Question, told: _Told) -> dict[str, Any]:
     }
 
 
-def _change(pair: Pair) -> Iterator[tuple[str, object]]:
-    yield "field", pair.field.name
-    yield "kind", pair.kind
-    for when, field in (("before", pair.before), ("after", pair.after)):
-        yield when, None if field is None else {"offset": field.offset, "width": field.width, "text": field.text}
+def _change(pair: Pair) -> documents.Change:
+    return {"field": pair.field.name, "kind": pair.kind, "before": _side(pair.before), "after": _side(pair.after)}
+
+
+def _side(field: Field | None) -> documents.Side | None:
+    return None if field is None else {"offset": field.offset, "width": field.width, "text": field.text}

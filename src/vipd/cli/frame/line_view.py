@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final
 
 from rich.text import Text
 
 from vipd.anatomy.line import Found, Line
-from vipd.cli.frame.look import DATA, NOTE, STYLES, Token, elided, rows
+from vipd.cli.frame.look import DATA, MARGIN, NOTE, STYLES, Token, elided, rows
 from vipd.wire.bits import BitOrder, pack, to_text
 from vipd.wire.stretches import Part, Stretch
 
@@ -17,6 +17,8 @@ _MOST_TOKENS: Final = 64
 "Octets of a frame, or flags in a row, that are written out."
 _MOST_BITS: Final = 32
 "Of what means nothing, or of silence."
+_MOST: Final = 1000
+"Octets and flags of a line."
 _NAMES: Final = {
     Part.IGNORED: "ignored",
     Part.FLAG: "flag",
@@ -33,7 +35,11 @@ Placed = tuple[str, Token]
 
 def line_rows(line: Line, width: int, everything: bool) -> Iterator[Text]:
     most = len(line.bits) if everything else _MOST_TOKENS
-    yield from rows(_octet_tokens(line, most) if line.of_octets else _bit_tokens(line, most), width)
+    tokens = _octet_tokens(line, most) if line.of_octets else _bit_tokens(line, most)
+    yield from rows(tokens if everything else islice(tokens, _MOST), width)
+    for place, _ in islice(tokens, 1):
+        what = "octet" if line.of_octets else "bit"
+        yield Text(f"{'…':>{MARGIN}}  and so on, from {what} {place} to the end; --all shows it", NOTE)
 
 
 def legend(line: Line) -> Text:
@@ -47,18 +53,15 @@ def legend(line: Line) -> Text:
     return said
 
 
-def _bit_tokens(line: Line, most: int) -> list[Placed]:
-    tokens: list[Placed] = []
+def _bit_tokens(line: Line, most: int) -> Iterator[Placed]:
     found = {each.offset: each for each in line.found if each.places}
-    at = 0
     for is_frame, run in groupby(line.stretches, lambda each: each.part in (Part.DATA, Part.STUFFED)):
         stretches = list(run)
         at = stretches[0].start
         if is_frame and at in found:
-            tokens += elided(_data_tokens(line, found[at], stretches[-1].end), most, "octets")
+            yield from elided(_data_tokens(line, found[at], stretches[-1].end), most, "octets")
         else:
-            tokens += elided([_plain(line, each) for each in stretches], most, "flags")
-    return tokens
+            yield from elided([_plain(line, each) for each in stretches], most, "flags")
 
 
 def _plain(line: Line, stretch: Stretch) -> Placed:
@@ -86,12 +89,10 @@ def _data_tokens(line: Line, found: Found, end: int) -> list[Placed]:
     return tokens
 
 
-def _octet_tokens(line: Line, most: int) -> list[Placed]:
-    tokens: list[Placed] = []
+def _octet_tokens(line: Line, most: int) -> Iterator[Placed]:
     for is_data, run in groupby(line.stretches, lambda each: each.part not in (Part.FLAG, Part.IGNORED)):
         placed = [_octet(line, at, each.part) for each in run for at in range(each.start, each.end, 8)]
-        tokens += elided(placed, most, "octets" if is_data else "flags")
-    return tokens
+        yield from elided(placed, most, "octets" if is_data else "flags")
 
 
 def _octet(line: Line, at: int, part: Part) -> Placed:

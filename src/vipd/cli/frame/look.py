@@ -59,11 +59,11 @@ def rows(tokens: Iterable[tuple[str, Token]], width: int) -> Iterator[Text]:
         yield from _row(place, row)
 
 
-_MARGIN: Final = 8
+MARGIN: Final = 8
 
 
 def _row(place: str, row: list[Token]) -> Iterator[Text]:
-    upper, lower = Text.assemble((f"{place:>{_MARGIN}}  ", NOTE)), Text(" " * (_MARGIN + 2))
+    upper, lower = Text.assemble((f"{place:>{MARGIN}}  ", NOTE)), Text(" " * (MARGIN + 2))
     for token in row:
         for line, part in ((upper, token.written), (lower, token.under)):
             line.append_text(part)

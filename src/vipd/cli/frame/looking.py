@@ -6,19 +6,21 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from rich.console import Console
 
 from vipd.anatomy.dissect import Kind, Reading, Specimen, bare, on_line
 from vipd.anatomy.line import Line, async_line, bit_line, ethernet_burst
-from vipd.cli.frame import choices
+from vipd.cli.frame import choices, documents
 from vipd.cli.frame.as_json import line_as_json, specimen_as_json
 from vipd.cli.frame.choices import Fcs, Framing, Modulo
+from vipd.cli.frame.look import NOTE
 from vipd.cli.frame.numbers import MODULI, number_from
 from vipd.cli.frame.source import Bits, Capture, Octets, Source, mistake
 from vipd.cli.frame.view import brief, show_line, show_specimen
 from vipd.cli.output import console
+from vipd.errors import ConfigError
 from vipd.wire.bits import BitOrder, unpack
 from vipd.wire.fcs import FCS16, FCS32, NO_FCS, FrameCheck
 from vipd.wire.pcap import Captured, LinkType
@@ -38,6 +40,8 @@ _READERS: Final = {
     LinkType.CISCO_HDLC: Kind.CISCO_HDLC,
     LinkType.RAW_IP: Kind.IP,
 }
+_IN_FULL: Final = 100
+"Frames that are shown field by field where nobody says how many: more nobody reads."
 _FLAG: Final = b"\x7e"
 _PREAMBLES: Final = (b"\x55\x55", b"\x55\xd5")
 
@@ -78,46 +82,62 @@ class _Output(Protocol):
 class _Tables:
     def __init__(self, screen: Console, request: Request) -> None:
         self._screen, self._request = screen, request
+        self._left = None if request.everything or request.count else _IN_FULL
+        "Frames that are still to be shown in full; None: all are."
 
     def line(self, line: Line, name: str) -> None:
         if not self._request.brief:
             show_line(self._screen, line, name, self._request.everything)
 
     def specimen(self, specimen: Specimen, line: Line | None, name: str) -> None:
-        if self._request.brief:
+        if self._request.brief or self._left == 0:
             self._screen.print(brief(specimen, name), soft_wrap=True)
-        else:
-            show_specimen(self._screen, specimen, line, name, self._request.everything)
+            return
+        show_specimen(self._screen, specimen, line, name, self._request.everything)
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                more = "one line for each frame from here on; --count N shows N field by field, --all shows all so"
+                self._screen.print(f"\n{more}", style=NOTE)
 
     def end(self) -> None:
         pass
 
 
 class _Json:
-    """One document, printed when all of it is known."""
+    """One document, a frame at a time: a capture may be larger than memory."""
 
-    def __init__(self, screen: Console, request: Request) -> None:
-        self._screen = screen
-        self._told: dict[str, Any] = {"protocol": request.kind, "lines": [], "frames": []}
+    def __init__(self, request: Request) -> None:
+        self._start = f'{{"protocol": {json.dumps(request.kind)}, "frames": ['
+        self._lines: list[documents.Line] = []
+        self._separator = ""
 
     def line(self, line: Line, name: str) -> None:  # noqa: ARG002, no program asks where it is from
-        self._told["lines"].append(line_as_json(line))
+        self._lines.append(line_as_json(line))
 
     def specimen(self, specimen: Specimen, line: Line | None, name: str) -> None:  # noqa: ARG002, as above
-        self._told["frames"].append(specimen_as_json(specimen, len(self._told["lines"]) - 1))
+        told = json.dumps(specimen_as_json(specimen, len(self._lines) - 1))
+        print(f"{self._start}{self._separator}\n{told}", end="", flush=True)
+        self._start, self._separator = "", ","
 
     def end(self) -> None:
-        self._screen.print(json.dumps(self._told, indent=2), soft_wrap=True)
+        lines = ",\n".join(map(json.dumps, self._lines))
+        print(f'{self._start}\n], "lines": [\n{lines}\n]}}')
 
 
 def look(source: Source, request: Request) -> bool:
     """Whether nothing is wrong with any frame."""
     screen = console()
-    output: _Output = _Json(screen, request) if request.as_json else _Tables(screen, request)
+    output: _Output = _Json(request) if request.as_json else _Tables(screen, request)
     right, number = True, 0
-    for number, (specimen, line) in enumerate(islice(_specimens(source, request, output), request.count), 1):
-        output.specimen(specimen, line, f"frame {number}")
-        right = right and not any(specimen.troubles())
+    try:
+        for number, (specimen, line) in enumerate(islice(_specimens(source, request, output), request.count), 1):
+            output.specimen(specimen, line, f"frame {number}")
+            right = right and not any(specimen.troubles())
+    except ConfigError:
+        if number:  # what is in front of the damage was shown
+            output.end()
+        raise
     if not number and not request.as_json:
         screen.print("no frame: there is nothing behind a flag" if not isinstance(source, Capture) else "no frame")
     output.end()

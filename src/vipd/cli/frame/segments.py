@@ -65,15 +65,20 @@ class Told:
     """One frame and what became of it."""
 
     time: float
+    "Seconds since the first."
     sent: str
+    "Who sends what, in words."
     port: int
+    "Where it comes in."
     heard_by: list[str]
     "Where it leaves: stations, or ports that have none."
     why: str
     learned: str = ""
+    "By a switch, of the sender; empty where that was known."
     frames: int = 1
     "On cables because of it."
     storm: bool = False
+    "Whether it would never have ended."
 
 
 @dataclass

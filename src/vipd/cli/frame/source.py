@@ -14,14 +14,15 @@ from typing import Final
 from vipd.cli.frame.choices import Form
 from vipd.errors import ConfigError, Problem, WireError
 from vipd.wire import capture
-from vipd.wire.bits import BitOrder, from_text, pack, unpack
+from vipd.wire.bits import BitOrder, from_text, is_text, pack, unpack
 from vipd.wire.capture import Readable
 from vipd.wire.pcap import Captured
 
 MOST: Final = 512 * 1024
 "Octets that are looked at at once; captures are read frame by frame."
 _SIGNS: Final = re.compile(
-    r"(?P<prefix>0[xX])|(?P<digit>[0-9a-fA-F])|(?P<end>\n[ \t\r]*\n|\Z)|(?P<between>[\s_|.,:-])|(?P<wrong>.)"
+    r"(?P<prefix>(?<![0-9a-fA-F])0[xX]|\\x)|(?P<digit>[0-9a-fA-F])|(?P<end>\n[ \t\r]*\n|\Z)"
+    r"|(?P<between>[\s_|.,:-])|(?P<wrong>.)"
 )
 
 
@@ -93,6 +94,8 @@ def given(file: str | None, bits: str | None, digits: str | None, form: Form | N
     """The one that was: a file (`-` is the standard input), or text on the command line."""
     if [file, bits, digits].count(None) != 2:
         raise mistake("", "one of FILE, --bits BITS and --hex HEX is needed")
+    if form is not None and file is None:
+        raise mistake("--form", "it tells what FILE holds, and there is none")
     if bits is not None:
         yield _of_text("--bits", bits, Form.BITS)
     elif digits is not None:
@@ -154,9 +157,8 @@ def _of_text(name: str, text: str, form: Form | None) -> Source:
     # of offsets and characters.
     text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment[0]), text)
     text = _DUMPED.sub(lambda line: " " * len(line[1]) + line[2] + " " * len(line[3] or ""), text)
-    looks_like_bits = form is None and not re.search(r"[^01\s_|.,:]", text)
     with _told_of(name):
-        if form is Form.BITS or looks_like_bits:
+        if form is Form.BITS or (form is None and is_text(text)):
             found = from_text(text)
             if not found:
                 raise WireError("there is not one bit in it")
