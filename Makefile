@@ -105,7 +105,7 @@ goldens: setup ## ask the kernel's own director, IPVS, again (some minutes); wri
 test: check unit bpf spec netns ## all of it
 
 .PHONY: demo
-demo: setup ## all three methods with real traffic (root); writes build/demo.json
+demo: setup ## all three methods, and one server across a line, with real traffic (root); writes build/demo.json
 	$(VENV)/vipd demo --json build/demo.json
 
 .PHONY: bench

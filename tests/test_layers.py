@@ -33,7 +33,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "realserver": {"errors", "model", "dataplane"},
     "api": {"errors", "model", "dataplane.port"},
     "daemon": {"errors", "model", "config", "control", "dataplane", "dataplane.port", "drivers", "api"},
-    "lab": {"errors", "model", "dataplane"},
+    "lab": {"errors", "model", "wire", "dataplane"},
     "link": {"errors", "model", "wire", "ppp", "slarp", "drivers", "api"},
     "cli": {
         *("errors", "model", "wire", "spec", "segment", "anatomy", "config", "simulation", "plot"),

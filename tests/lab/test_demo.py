@@ -1,4 +1,4 @@
-"""The demo as a user runs it: all twelve combinations, its files, its end in every way."""
+"""The demo as a user runs it: all combinations, its files, its end in every way."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from vipd.lab.demo import Settings, demonstrate
 from vipd.lab.lab import down
 from vipd.lab.process import wait_until
 from vipd.lab.topology import TOPOLOGIES
+from vipd.lab.verdict import Observed
+from vipd.model.director import Transport
 
 KEYS = {
     "method", "family", "transport", "sent", "answered", "servers", "client_address_seen", "replies_through_director"
@@ -69,15 +71,16 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 
 @pytest.mark.root
-def test_all_twelve_combinations_are_told_and_right(done: Done) -> None:
-    combinations = [(each["method"], each["transport"], each["family"]) for each in done.told]
+def test_all_twenty_combinations_are_told_and_right(done: Done) -> None:
+    told = [each for each in done.told if "method" in each]
+    combinations = [(each["topology"], each["method"], each["transport"], each["family"]) for each in told]
     assert sorted(combinations) == sorted(
-        (method, transport, family)
-        for method in ("nat", "dr", "tun")
+        (topology, method, transport, family)
+        for topology, method in (("nat", "nat"), ("dr", "dr"), ("tun", "tun"), ("p2p", "nat"), ("p2p", "tun"))
         for transport in ("tcp", "udp")
         for family in ("ipv4", "ipv6")
     )
-    for each in done.told:
+    for each in told:
         assert each.keys() >= KEYS
         assert each["sent"] == each["answered"] == CONNECTIONS
         assert each["servers"] == {f"server{number}": CONNECTIONS // 3 for number in (1, 2, 3)}
@@ -89,16 +92,20 @@ def test_all_twelve_combinations_are_told_and_right(done: Done) -> None:
 @pytest.mark.root
 def test_the_output_is_readable_without_a_terminal(done: Done) -> None:
     assert "\x1b" not in done.output
-    assert done.output.count("there  client ──▶ router ──▶ director") == 12
-    assert done.output.count("back ") == 12
+    assert done.output.count("there  client ──▶ router ──▶ director") == 20
+    assert done.output.count("back ") == 20
     assert "all of it is right" in done.output
     # Not wrapped anywhere: each combination has its row.
-    assert len(re.findall(r"^(NAT|DR|TUN) +(tcp|udp) +ipv[46] +60 +60 ", done.output, re.MULTILINE)) == 12
+    assert len(re.findall(r"^(NAT|DR|TUN)(?: p2p)? +(tcp|udp) +ipv[46] +60 +60 ", done.output, re.MULTILINE)) == 20
 
 
 @pytest.mark.root
 def test_the_drawings_show_addresses_before_and_after(done: Done) -> None:
-    ways = {(each["method"], each["family"], each["transport"]): "\n".join(each["drawing"]) for each in done.told}
+    ways = {
+        (each["topology"], each["family"], each["transport"]): "\n".join(each["drawing"])
+        for each in done.told
+        if each["topology"] != "p2p"
+    }
     assert re.search(
         r"director ──▶ server\d +198\.51\.100\.2:\d+ → 10\.0\.0\.1\d:8080$", ways["nat", "ipv4", "tcp"], re.MULTILINE
     )
@@ -108,35 +115,95 @@ def test_the_drawings_show_addresses_before_and_after(done: Done) -> None:
 
 
 @pytest.mark.root
+def test_a_server_across_a_line_is_reached_by_nat_and_tun_and_not_by_dr(done: Done) -> None:
+    ways = {
+        (each["method"], each["family"]): "\n".join(each["drawing"])
+        for each in done.told
+        if each["topology"] == "p2p" and each.get("transport") == "udp"
+    }
+    assert "director ──▶ server3            198.51.100.2:" in ways["nat", "ipv4"]
+    assert re.search(r"server3 ──▶ director +\[2001:db8:30::13\]:7007 → \[2001:db8:100::2\]:", ways["nat", "ipv6"])
+    assert re.search(r"director ──▶ server3 +172\.16\.\d+\.\d+ → 10\.3\.0\.13 \[ 198", ways["tun", "ipv4"])
+    assert re.search(r"server3 ──▶ router ──▶ client +\[2001:db8:113::10\]:17 → ", ways["tun", "ipv6"])
+    [line] = [each for each in done.told if "refusal" in each]
+    assert line["refusal"].startswith("services.web4.servers[2]: 10.3.0.13 is behind a point-to-point link")
+    assert line["refusal"].endswith("here nat and tun would work")
+    assert line["carried"] == line["routed"] >= 8 * CONNECTIONS // 3
+    assert line["refusal"] in done.output
+
+
+@pytest.mark.root
+def test_the_frames_on_the_line_are_shown_with_their_flags(done: Done) -> None:
+    [line] = [each for each in done.told if "refusal" in each]
+    kinds = [re.sub(r"[\d.]+|[\da-f]*:[\da-f:]+", "", shown).split()[1:4] for shown in line["frames"]]
+    assert kinds[:3] == [[protocol, "Configure-Request"] for protocol in ("LCP", "IPCP", "IPVCP")]
+    assert (
+        len([shown for shown in line["frames"] if re.search("IPv4 172.16.*IPv4 198.51.100.2 to 203.0.113.10", shown)])
+        == 2
+    )
+    assert line["bits"].split()[1] == "01111110"
+    assert line["bits"].splitlines()[1].split()[0] == "flag"
+    assert all(shown in done.output for shown in (*line["frames"], line["bits"]))
+
+
+@pytest.mark.root
 @pytest.mark.parametrize("topology", TOPOLOGIES.values(), ids=TOPOLOGIES)
 def test_there_is_a_capture_for_each_hop(done: Done, topology: Any) -> None:
     folder = done.captures / topology.name
-    assert {path.name for path in folder.iterdir()} == {f"{port}.pcap" for port, _, _ in topology.ports()}
-    packets = rdpcap(str(folder / "far-client.pcap"))
-    sent = {packet[TCP].sport for packet in packets if TCP in packet and IP in packet and packet[TCP].flags == "S"}
-    assert len(sent) == CONNECTIONS + 1, "all of them, and curl's"
+    hops = [*(port for port, _, _ in topology.ports()), *(line.name for line in topology.lines)]
+    assert {path.name for path in folder.iterdir()} == {f"{hop}.pcap" for hop in hops}
+    syns = {
+        (packet[TCP].sport, packet[TCP].dport)
+        for packet in rdpcap(str(folder / "far-client.pcap"))
+        if TCP in packet and IP in packet and packet[TCP].flags == "S"
+    }
+    ports = [each.port for each in topology.services if each.transport is Transport.TCP]
+    # All of them, and curl's: one, or as many as it takes until one goes over the line.
+    curls = 3 if topology.lines else 1
+    for port in ports:
+        assert CONNECTIONS < len([each for each in syns if each[1] == port]) <= CONNECTIONS + curls
 
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    ("moment", "number"),
-    [("director.log", signal.SIGTERM), ("replies.nft", signal.SIGINT)],
-    ids=["at the start", "under load"],
+    ("topology", "moment", "number"),
+    [
+        ("dr", "director.log", signal.SIGTERM),
+        ("dr", "replies.nft", signal.SIGINT),
+        ("p2p", "line-server3.log", signal.SIGINT),
+        ("p2p", "replies.nft", signal.SIGINT),
+    ],
+    ids=["at the start", "under load", "while a line comes up", "with a line under load"],
 )
-def test_a_signal_ends_it_and_leaves_nothing(name: str, moment: str, number: signal.Signals) -> None:
+def test_a_signal_ends_it_and_leaves_nothing(name: str, topology: str, moment: str, number: signal.Signals) -> None:
     with subprocess.Popen(
-        command("--name", name, "--method", "dr", "--connections", "30000"),
+        command("--name", name, "--topology", topology, "--connections", "30000"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as running:
-        wait_until(lambda: Path(f"/run/vipd-lab/{name}-dr/{moment}").exists(), "the demo to come so far", 60)
+        wait_until(lambda: Path(f"/run/vipd-lab/{name}-{topology}/{moment}").exists(), "the demo to come so far", 60)
         os.killpg(running.pid, number)
         _, errors = running.communicate(timeout=60)
     assert running.returncode == 130, errors
     assert "Traceback" not in errors
-    assert traces(f"{name}-dr") == []
+    assert traces(f"{name}-{topology}") == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--topology", "ring"], "'ring' is none of nat, dr, tun, p2p"),
+        (["--topology", "p2p", "--method", "dr"], "p2p shows nat and tun only"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(wrong: list[str], told: str) -> None:
+    app = typer.Typer()
+    app.command()(demo)
+    ended = CliRunner().invoke(app, wrong)
+    assert ended.exit_code == 2
+    assert told in " ".join(ended.output.replace("│", " ").split())
 
 
 @pytest.mark.root
@@ -159,7 +226,9 @@ def test_keep_leaves_a_lab_that_works_as_told(name: str) -> None:
 def test_an_unfinished_look_removes_the_lab(name: str) -> None:
     settings = Settings(connections=9, name=name)
     with closing(demonstrate(TOPOLOGIES["nat"], settings, lambda _: None)) as combinations:
-        assert next(combinations).answered == 9
+        first = next(combinations)
+        assert isinstance(first, Observed)
+        assert first.answered == 9
         assert traces(f"{name}-nat") != []
     assert traces(f"{name}-nat") == []
 

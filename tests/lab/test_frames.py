@@ -130,5 +130,26 @@ def test_a_host_may_be_passed_twice_on_the_way() -> None:
     ]
 
 
+def test_the_end_of_an_earlier_conversation_is_not_taken_for_a_part_of_the_next() -> None:
+    earlier, request, answer = (
+        packet(CLIENT, 4320, VIP, 80),
+        packet(CLIENT, 4321, VIP, 80),
+        packet(VIP, 80, CLIENT, 4321),
+    )
+    late = packet(VIP, 80, CLIENT, 4320)
+    found = paths(
+        [
+            Sighting("client", "router", earlier),
+            Sighting("server2", "router", late),
+            Sighting("client", "router", request),
+            Sighting("director", "server1", earlier),
+            Sighting("router", "client", late),
+            Sighting("server1", "router", answer),
+        ],
+        IPv4Address(CLIENT),
+    )
+    assert found == Paths((Sighting("client", "router", request),), (Sighting("server1", "router", answer),))
+
+
 def test_nothing_seen_is_nothing_drawn() -> None:
     assert drawing(Paths((), ())) == ""

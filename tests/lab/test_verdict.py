@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from vipd.lab.frames import Addresses, Packet, Paths, Sighting
-from vipd.lab.topology import DR, NAT, TUN, Topology
-from vipd.lab.verdict import Observed, as_data, problems
+from vipd.lab.topology import DR, NAT, P2P, TUN, Topology
+from vipd.lab.verdict import Across, Observed, across_as_data, as_data, problems, problems_across
 from vipd.model.director import Transport
 
 SHARES: Mapping[str, int] = {"server1": 100, "server2": 100, "server3": 100}
@@ -30,7 +30,7 @@ BY_DIRECTOR = Paths(THERE, hops("server2", "director", "router", "client"))
 def right(topology: Topology) -> Observed:
     by_director = topology is NAT
     return Observed(
-        transport=Transport.TCP,
+        service=topology.service(Transport.TCP),
         family=4,
         sent=300,
         answered=300,
@@ -105,3 +105,31 @@ def test_the_json_object_says_it_in_plain_words() -> None:
     assert told["replies_through_director"] is True
     assert as_data(DR, right(DR))["replies_through_director"] is False
     assert as_data(DR, replace(right(DR), clients={"203.0.113.2": 1}))["client_address_seen"] is False
+
+
+REFUSED = "10.3.0.13 is behind a point-to-point link, which has no MAC addresses; dr needs Ethernet"
+ACROSS = Across(line="line", refusal=REFUSED, frames=("frame 1",), bits="01111110", seen=9, carried=4, routed=4)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"refusal": ""}, "direct routing over the line is not refused: nothing is said"),
+        ({"refusal": "good"}, "direct routing over the line is not refused: good"),
+        ({"carried": 3}, "the director left 4 packets for the line to the kernel, 3 went over it"),
+        ({"carried": 0, "routed": 0}, "no request went over line"),
+    ],
+)
+def test_each_mistake_on_a_line_is_found(change: dict[str, Any], told: str) -> None:
+    assert list(problems_across(ACROSS)) == []
+    found = list(problems_across(replace(ACROSS, **change)))
+    assert found == [told]
+    assert across_as_data(P2P, replace(ACROSS, **change))["problems"] == found
+
+
+def test_where_there_is_a_line_the_request_that_is_watched_must_have_gone_over_it() -> None:
+    web = P2P.service(Transport.TCP)
+    near = replace(right(NAT), service=web)
+    assert list(problems(P2P, near)) == ["no request went over a line, but by client → router → director → server2"]
+    far = Paths(hops("client", "router", "director", "server3"), hops("server3", "director", "router", "client"))
+    assert list(problems(P2P, replace(near, paths=far))) == []

@@ -35,7 +35,9 @@ def test_transfers_arrive_without_a_wrong_sum(lab: MakeSite, name: str, offloads
         site.lab.run(SWITCH, "ethtool", "-K", port, "tx", "off" if host == topology.director else offloads)
     for family in FAMILIES:
         small = site.client(Transport.TCP, family, connections=100)
-        large = site.client(Transport.TCP, family, connections=3, download=TEN_MEGABYTES, upload=TEN_MEGABYTES)
+        large = site.client(
+            Transport.TCP, family, connections=3, download=TEN_MEGABYTES, upload=TEN_MEGABYTES, timeout=40
+        )
         datagrams = site.client(Transport.UDP, family, connections=60, upload=1_000, download=1_000)
         for result in (small, large, datagrams):
             assert result.answered == result.sent

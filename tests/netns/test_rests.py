@@ -34,7 +34,7 @@ def test_starts_and_ends_leave_nothing() -> None:
             way = number % 3
             director.start(*(["--detach"] if way == 0 else []))
             if number < 3:
-                assert load(lab, asking(lab, Transport.TCP, 4, connections=10)).answered == 10
+                assert load(lab, asking(lab, lab.topology.service(Transport.TCP), 4, connections=10)).answered == 10
             director.stop(signal.SIGKILL if way == 2 else signal.SIGTERM)
             if way:
                 director.vipd("down")

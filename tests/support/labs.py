@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vipd.api.client import Client, NotRunningError
-from vipd.lab import namespace
+from vipd.lab import lines, namespace
 from vipd.lab.client import Plan, Result
 from vipd.lab.director import Director
 from vipd.lab.lab import Lab, lab_of
@@ -38,7 +38,9 @@ def unique_name() -> str:
 
 def traces(name: str) -> list[str]:
     """Everything on this machine that belongs to the lab of that name."""
-    found = list(namespaces_of(name))
+    found = [*namespaces_of(name), *map(str, lines.kept(name))]
+    words_of_ours = [f"{begin}-{name}-".encode() for begin in ("vipd", "lab")]
+    words_of_ours += [f"--peer\0{peer.name}\0".encode() for peer in lines.peers(name)]
     for place in _PLACES:
         for directory in Path("/").glob(place.lstrip("/")):
             found += [str(path) for path in directory.iterdir() if path.name == name or f"lab-{name}-" in path.name]
@@ -47,7 +49,7 @@ def traces(name: str) -> list[str]:
             words = command.read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if f"vipd-{name}-".encode() in words or f"lab-{name}-".encode() in words:
+        if any(ours in words for ours in words_of_ours):
             found.append(words.replace(b"\0", b" ").decode())
     return found
 
@@ -172,7 +174,7 @@ class Site:
         return found
 
     def plan(self, transport: Transport, family: int, **changes: Any) -> Plan:
-        return asking(self.lab, transport, family, **changes)
+        return asking(self.lab, self.lab.topology.service(transport), family, **changes)
 
     def client(self, transport: Transport, family: int, **changes: Any) -> Result:
         """Real requests from the client, to their end."""

@@ -17,7 +17,6 @@ _EXIT: Final = Segment("exit", IPv4Network("192.0.2.0/24"), IPv6Network("2001:db
 ONE_ARMED: Final = Topology(
     name="onearm",
     summary="NAT over one interface, in and out; a second client on the servers' own network",
-    method=NAT.method,
     segments=(_FAR, _LAN),
     hosts=(
         _CLIENT,
@@ -33,7 +32,6 @@ ONE_ARMED: Final = Topology(
 BEHIND_ROUTER: Final = Topology(
     name="behind",
     summary="NAT to real servers behind another router; the director needs a route to them",
-    method=NAT.method,
     segments=(_FAR, _OUTER, _INNER, _RACK),
     hosts=(
         _CLIENT,
@@ -49,7 +47,6 @@ BEHIND_ROUTER: Final = Topology(
 THREE_ARMED: Final = Topology(
     name="three",
     summary="NAT: in by one interface, to the servers by another, back to the clients by a third",
-    method=NAT.method,
     segments=(_FAR, _OUTER, _INNER, _EXIT),
     hosts=(
         _CLIENT,

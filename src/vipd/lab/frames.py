@@ -46,11 +46,14 @@ class Sighting:
 
 def decode(frame: bytes) -> Packet | None:
     """None for all that is neither TCP nor UDP over IP, tunnelled or not."""
+    kind = int.from_bytes(frame[12:_ETHERNET], "big")
+    return decode_packet(frame[_ETHERNET:]) if kind in (_IPV4, _IPV6) else None
+
+
+def decode_packet(data: bytes) -> Packet | None:
+    """The same without Ethernet."""
     try:
-        (kind,) = struct.unpack_from("!H", frame, 12)
-        if kind not in (_IPV4, _IPV6):
-            return None
-        addresses, protocol, rest = _ip(frame[_ETHERNET:], 4 if kind == _IPV4 else 6)
+        addresses, protocol, rest = _ip(data, data[0] >> 4 if data else 0)
         outer = None
         if protocol in (_IPIP, _IPV6_IN_IP):
             outer = addresses
@@ -87,13 +90,17 @@ class Paths:
 
 
 def paths(sightings: Iterable[Sighting], client: Address) -> Paths:
-    """A packet's hops are what first passed between two hosts; the client's address tells the direction."""
-    there: dict[tuple[str, str], Sighting] = {}
-    back: dict[tuple[str, str], Sighting] = {}
+    """Of the conversation that the client began last, without what an earlier one still sends.
+
+    A packet's hops are what first passed between two hosts; the client's address tells the direction.
+    """
+    there: dict[int, dict[tuple[str, str], Sighting]] = {}
+    back: dict[int, dict[tuple[str, str], Sighting]] = {}
     for seen in sightings:
-        between = (seen.sender, seen.receiver)
-        if seen.packet.addresses.source == client:
-            there.setdefault(between, seen)
-        elif seen.packet.addresses.destination == client:
-            back.setdefault(between, seen)
-    return Paths(tuple(there.values()), tuple(back.values()))
+        packet, between = seen.packet, (seen.sender, seen.receiver)
+        if packet.addresses.source == client:
+            there.setdefault(packet.source_port, {}).setdefault(between, seen)
+        elif packet.addresses.destination == client:
+            back.setdefault(packet.destination_port, {}).setdefault(between, seen)
+    port = next(reversed(there), 0)
+    return Paths(tuple(there.get(port, {}).values()), tuple(back.get(port, {}).values()))

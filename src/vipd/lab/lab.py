@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from vipd.errors import ConfigError, DirectorError, EnvironmentProblem, Problem
-from vipd.lab import process
+from vipd.lab import lines, process
 from vipd.lab.configuration import director_configuration
 from vipd.lab.interrupt import interruptible, shielded
 from vipd.lab.network import Network, demolish, namespace_of, namespaces_of
 from vipd.lab.process import Process, entering
-from vipd.lab.topology import FAMILIES, TOPOLOGIES, Topology
+from vipd.lab.topology import FAMILIES, TOPOLOGIES, Topology, methods_of
 from vipd.model.director import Method
 
 DIRECTORY: Final = Path("/run/vipd-lab")
@@ -36,8 +36,10 @@ _HURRY: Final = 60.0
 class Lab:
     """One topology under a name of its own; several labs can be up side by side."""
 
-    def __init__(self, topology: Topology, name: str | None = None) -> None:
+    def __init__(self, topology: Topology, name: str | None = None, capture: bool = False) -> None:
+        """`capture`: keep the frames of its lines in a file each."""
         self.topology = topology
+        self._capture = capture
         self.name = topology.name if name is None else name
         if not NAME.fullmatch(self.name):
             mistake = f"a lab cannot be called {self.name!r}; allowed are up to 18 of a-z, 0-9 and '-'"
@@ -52,6 +54,10 @@ class Lab:
         if state is None or not state["complete"]:
             raise ConfigError([Problem("", f"there is no lab {name!r}; `vipd lab list` shows those there are")])
         return cls(TOPOLOGIES[state["topology"]], name)
+
+    def frames(self, line: str) -> Path:
+        """The capture of a line, where it is kept."""
+        return self.directory / f"{line}.pcap"
 
     @property
     def configuration(self) -> Path:
@@ -73,6 +79,7 @@ class Lab:
             with interruptible():
                 self._remember(complete=False)
                 self.network.build()
+                lines.lay(self.name, self.topology, self.start, self.directory if self._capture else None)
                 self._start_servers()
                 self.configuration.write_text(director_configuration(self.topology))
                 self._remember(complete=True)
@@ -105,14 +112,15 @@ class Lab:
             )
             for host in self.topology.servers
         ]
-        if self.topology.method is not Method.NAT:
-            self._take_traffic_for_the_vip()
+        for method in methods_of(self.topology):
+            if method is not Method.NAT:
+                self._take_traffic_for_the_vip(method)
         for server in servers:
             process.await_line(server, "ready")
 
-    def _take_traffic_for_the_vip(self) -> None:
+    def _take_traffic_for_the_vip(self, method: Method) -> None:
         vips = [part for family in FAMILIES for part in ("--vip", str(self.topology.vip_address(family)))]
-        arguments = ["real-server", "up", *vips, "--method", self.topology.method.value, "--via", "loopback"]
+        arguments = ["real-server", "up", *vips, "--method", method.value, "--via", "loopback"]
         # Written down like all that runs: where we are killed, `down` ends them before it undoes them.
         setting_up = [
             self.start(
@@ -149,7 +157,7 @@ def down(name: str) -> bool:
         process.stop(process.recorded(directory))
         _vipd_down(name)
         demolish(name)
-        for left in (directory, *_kept(name)):  # of namespaces that somebody else has removed
+        for left in (directory, *_kept(name), *lines.kept(name)):  # of namespaces that somebody else has removed
             shutil.rmtree(left, ignore_errors=True)
         if DIRECTORY.is_dir() and not any(DIRECTORY.iterdir()):
             DIRECTORY.rmdir()
@@ -207,9 +215,9 @@ def carry_out(command: Sequence[str], check: bool = True, timeout: float = _HURR
 
 
 @contextmanager
-def lab_of(topology: Topology, name: str) -> Iterator[Lab]:
+def lab_of(topology: Topology, name: str, capture: bool = False) -> Iterator[Lab]:
     """A lab for as long as the block lasts."""
-    lab = Lab(topology, name)
+    lab = Lab(topology, name, capture)
     if not lab.up():
         raise DirectorError(f"lab {name} is up already: `vipd lab down {name}` takes it down")
     try:

@@ -29,7 +29,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from vipd.lab import namespace, program
-from vipd.lab.topology import FAMILIES, SWITCH, Host, Role, Segment, Topology
+from vipd.lab.topology import FAMILIES, SWITCH, Host, Role, Segment, Topology, uplink_address
 
 # New namespaces begin with the kernel's defaults, or with those of the machine: say all that matters.
 _SYSCTLS: Final = {
@@ -49,6 +49,8 @@ _SYSCTLS: Final = {
 _FORWARDING: Final = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
 _SILENT: Final = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"}
 
+_UPLINK: Final = 100
+"The routing table for packets from the VIP, and its rule's place."
 _SIOCETHTOOL: Final = 0x8946
 _ETHTOOL_STXCSUM: Final = 0x17
 
@@ -85,7 +87,7 @@ class Network:
     def _connect(self, switch: IPRoute, host: Host, passing: int) -> None:
         descriptor = os.open(namespace.path_of(self.namespace(host.name)), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            for link in host.links:
+            for link in host.cables:
                 port, device = f"{link.segment}-{host.name}", host.device_on(link.segment)
                 switch.link("add", ifname=port, kind="veth", peer={"ifname": device, "net_ns_fd": descriptor})
                 bridge = switch.link_lookup(ifname=link.segment)[0]
@@ -101,7 +103,7 @@ class Network:
     def _address(self, host: Host) -> None:
         with namespace.netlink(self.namespace(host.name)) as netlink:
             netlink.link("set", index=1, state="up")
-            for link in host.links:
+            for link in host.cables:
                 device = host.device_on(link.segment)
                 switch_off_checksum_offload(self.namespace(host.name), device)
                 index = netlink.link_lookup(ifname=device)[0]
@@ -109,9 +111,20 @@ class Network:
                     _add_address(netlink, index, address)
                 netlink.link("set", index=index, state="up")
             for family in FAMILIES:
-                gateway = self.topology.gateway_address(host, family)
-                if gateway is not None:
-                    netlink.route("add", dst="default", gateway=str(gateway), family=_af(family))
+                self._route(netlink, host, family)
+
+    def _route(self, netlink: IPRoute, host: Host, family: int) -> None:
+        """A default route that leads over a line is the line's own business."""
+        gateway = self.topology.gateway_address(host, family)
+        if gateway:
+            netlink.route("add", dst="default", gateway=str(gateway), family=_af(family))
+        uplink = uplink_address(self.topology, host, family)
+        if uplink:
+            vip = self.topology.vip_address(family)
+            netlink.route("add", dst="default", gateway=str(uplink), family=_af(family), table=_UPLINK)
+            netlink.rule(
+                "add", src=str(vip), src_len=vip.max_prefixlen, family=_af(family), table=_UPLINK, priority=_UPLINK
+            )
 
 
 def namespace_of(lab: str, host: str) -> str:

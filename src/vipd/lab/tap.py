@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import Final
 
 from vipd.errors import DirectorError
 from vipd.lab import namespace, process
-from vipd.lab.frames import Sighting, sighting
+from vipd.lab.frames import Sighting, decode_packet, sighting
 from vipd.lab.lab import Lab
 from vipd.lab.process import wait_until
-from vipd.lab.topology import FAMILIES, SWITCH
+from vipd.lab.topology import FAMILIES, SWITCH, ends_of
 
 _ETH_P_ALL: Final = 0x0003
 _PACKET_OUTGOING: Final = 4
+_SO_TIMESTAMPNS: Final = 35
 _LONGEST: Final = 65_535
 _TABLE: Final = "vipd_lab"
 _CAPTURE_LIMIT: Final = 200_000
@@ -36,30 +40,64 @@ _FIGURES: Final = re.compile(
 
 
 class Tap:
-    """Every TCP or UDP frame that a host sends while the tap is open."""
+    """Every TCP or UDP packet that a host sends while the tap is open."""
 
     def __init__(self, lab: Lab) -> None:
         self._senders = {port: host.name for port, host, _ in lab.topology.ports()}
         self._hosts = dict(_macs(lab))
-        with namespace.inside(lab.network.namespace(SWITCH)):
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
-        self._socket.setblocking(False)
+        self._switch = _listener(lab, SWITCH)
+        self._lines = [
+            (_listener(lab, host.name, host.device_on(line.name)), host.name, other.name)
+            for line in lab.topology.lines
+            for host, other in permutations(ends_of(lab.topology, line))
+        ]
 
     def sightings(self) -> list[Sighting]:
         """What was seen since the last call, in order."""
-        found: list[Sighting] = []
-        while True:
-            try:
-                frame, (port, _, kind, _, _) = self._socket.recvfrom(_LONGEST)
-            except BlockingIOError:
-                return found
+        found = [*self._on_the_switch(), *self._on_lines()]
+        return [seen for _, seen in sorted(found, key=lambda pair: pair[0])]
+
+    def _on_the_switch(self) -> Iterator[tuple[int, Sighting]]:
+        for at, frame, port, kind in _heard(self._switch):
             # What leaves a port has come in at another: each frame is looked at once.
             if kind != _PACKET_OUTGOING and port in self._senders:
                 seen = sighting(self._senders[port], self._hosts, frame)
-                found += [seen] if seen else []
+                if seen is not None:
+                    yield at, seen
+
+    def _on_lines(self) -> Iterator[tuple[int, Sighting]]:
+        """Of what came in, XDP has taken what concerns it: each end tells what it sent."""
+        for listener, sender, receiver in self._lines:
+            for at, data, _, kind in _heard(listener):
+                packet = decode_packet(data) if kind == _PACKET_OUTGOING else None
+                if packet is not None:
+                    yield at, Sighting(sender, receiver, packet)
 
     def close(self) -> None:
-        self._socket.close()
+        for listener in (self._switch, *(listener for listener, _, _ in self._lines)):
+            listener.close()
+
+
+def _listener(lab: Lab, host: str, device: str = "") -> socket.socket:
+    with namespace.inside(lab.network.namespace(host)):
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        if device:
+            made.bind((device, _ETH_P_ALL))
+    made.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    made.setblocking(False)
+    return made
+
+
+def _heard(listener: socket.socket) -> Iterator[tuple[int, bytes, str, int]]:
+    """When (ns), what, on which device, and which way."""
+    while True:
+        try:
+            data, ancillary, _, (device, _, kind, _, _) = listener.recvmsg(_LONGEST, 64)
+        except BlockingIOError:
+            return
+        [(_, _, stamp)] = [each for each in ancillary if each[1] == _SO_TIMESTAMPNS]
+        seconds, nanoseconds = struct.unpack("=qq", stamp)
+        yield seconds * 1_000_000_000 + nanoseconds, data, device, kind
 
 
 @contextmanager
@@ -159,10 +197,13 @@ class Capture:
 
 @contextmanager
 def captured(lab: Lab, directory: Path) -> Iterator[None]:
-    """A file for each port of the switch, which is for each hop of every path."""
+    """A file for each port of the switch, which is for each hop of every path; and for each line, if those are kept."""
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for port, _, _ in lab.topology.ports():
             capture = Capture(lab, port, directory / f"{port}.pcap")
             stack.callback(capture.stop)
         yield
+    for line in lab.topology.lines:
+        if lab.frames(line.name).exists():
+            shutil.copyfile(lab.frames(line.name), directory / f"{line.name}.pcap")

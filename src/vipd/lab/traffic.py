@@ -13,7 +13,7 @@ from typing import Any, Final
 from vipd.errors import DirectorError
 from vipd.lab.client import Plan, Result
 from vipd.lab.lab import Lab, carry_out
-from vipd.model.director import Transport
+from vipd.lab.topology import Service
 
 _OPTIONS: Final = (
     "connections",
@@ -29,10 +29,9 @@ _OPTIONS: Final = (
 _PATIENCE: Final = 60.0
 
 
-def asking(lab: Lab, transport: Transport, family: int, **changes: Any) -> Plan:
-    """A plan for the lab's virtual service of that transport."""
-    service = lab.topology.service(transport)
-    return Plan(transport.value, str(lab.topology.vip_address(family)), service.port, **changes)
+def asking(lab: Lab, service: Service, family: int, **changes: Any) -> Plan:
+    """A plan for a virtual service of the lab."""
+    return Plan(service.transport.value, str(lab.topology.vip_address(family)), service.port, **changes)
 
 
 def load(lab: Lab, plan: Plan, patience: float = _PATIENCE) -> Result:
