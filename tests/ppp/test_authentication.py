@@ -51,6 +51,47 @@ def test_ends_with_a_way_in_common_find_it_and_others_part(
         assert line.one.hangup.fatal
 
 
+ASKED = "the peer asks who we are, and no name and secret is set"
+
+
+def test_who_has_no_name_for_a_peer_that_asks_is_told_and_does_not_try_for_ever() -> None:
+    line = opened(replace(ONE, demand=DEMAND), OTHER)
+    line.run(10.0)
+    assert line.other.hangup
+    assert line.other.hangup.fatal
+    assert line.other.hangup.reason == f"the peer ended it ({ASKED})"
+
+
+@pytest.mark.parametrize(
+    ("settings", "asks", "said"),
+    [(ONE, ASKS_CHAP, ASKED), (replace(ONE, identity=IDENTITY), ASKS_PAP, "a proof that is not allowed here")],
+    ids=["no name", "no secret in clear"],
+)
+def test_a_peer_that_goes_on_without_our_name_and_then_ends_it_is_not_called_again(
+    settings: Settings, asks: Option, said: str
+) -> None:
+    talk = Talk(settings)
+    [answer] = talk.ask(Protocol.LCP, 199, asks)
+    assert answer.code in (Code.CONFIGURE_REJECT, Code.CONFIGURE_NAK)
+    talk.open_lcp()
+    talk.say(Protocol.LCP, Code.TERMINATE_REQUEST, 201, b"go away")
+    while not talk.hangup:
+        talk.tick()
+    assert talk.hangup.fatal
+    assert talk.hangup.reason.startswith("the peer ended it: go away (")
+    assert said in talk.hangup.reason
+
+
+def test_a_peer_that_got_our_name_in_the_end_may_come_again() -> None:
+    talk = Talk(replace(ONE, identity=IDENTITY))
+    talk.ask(Protocol.LCP, 199, ASKS_PAP)
+    talk.open_lcp(ASKS_CHAP)
+    talk.say(Protocol.LCP, Code.TERMINATE_REQUEST, 201, b"go away")
+    while not talk.hangup:
+        talk.tick()
+    assert talk.hangup == Hangup("the peer ended it: go away")
+
+
 @pytest.mark.parametrize("here", [CHAP, PAP])
 @pytest.mark.parametrize("there", [CHAP, PAP])
 def test_both_ends_may_ask_each_other_each_in_its_own_way(here: AuthMethod, there: AuthMethod) -> None:

@@ -105,8 +105,9 @@ class LcpPolicy:
         return ()
 
     def grant(self, options: tuple[Option, ...]) -> None:
-        self.hint = ""
         self.peer = Terms.of(options)
+        if self.peer.auth:
+            self.hint = ""
 
     def accept(self, options: tuple[Option, ...]) -> None:
         self.own = Terms.of(options)
@@ -139,7 +140,10 @@ class LcpPolicy:
         if not identity:
             self.hint = "the peer asks who we are, and no name and secret is set"
             return None
-        return option if _method(option) in identity.methods else _option(identity.methods[0])
+        if _method(option) in identity.methods:
+            return option
+        self.hint = "the peer asks for a proof that is not allowed here, such as our secret in clear"
+        return _option(identity.methods[0])
 
     def _judge_magic(self, option: Option) -> Option:
         """RFC 1661 6.4."""

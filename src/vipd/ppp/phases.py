@@ -86,7 +86,12 @@ class Phases:
         if packet.code == Code.CODE_REJECT and packet.data and self.opened:
             self.opened.code_rejected(packet.data[0])
         if packet.code != Code.PROTOCOL_REJECT:
-            return self._follow(self._lcp.receive(packet, now), now)
+            outputs = self._lcp.receive(packet, now)
+            if packet.code == Code.TERMINATE_REQUEST and self._policy.hint:
+                # It did not get what it must have, and would not the next time.
+                self._fatal = True
+                outputs += self._lcp.close("the peer ended it", now)
+            return self._follow(outputs, now)
         rejected = ProtocolReject.decode(packet.data).protocol
         if not self.opened:
             # Only valid in Opened (RFC 1661 5.7).
