@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -105,6 +106,24 @@ def test_a_refused_line_is_tried_again_at_ever_longer_pauses_up_to_the_longest()
 
     play(rig, wait)
     assert rig.line.tries == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 23.5, 31.5]
+
+
+def test_what_goes_on_and_on_is_told_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(MemoryLine(refusals=100))
+
+    async def wait() -> None:
+        await asyncio.sleep(100)
+
+    with caplog.at_level(logging.INFO):
+        play(rig, wait)
+    assert len(rig.line.tries) == 16
+    assert [record.message for record in caplog.records] == [
+        "paris: memory: Connection refused; again in 0.5 s",
+        "paris: memory: Connection refused; again in 1.0 s, 2 times alike",
+        "paris: memory: Connection refused; again in 4.0 s, 4 times alike",
+        "paris: memory: Connection refused; again in 8.0 s, 8 times alike",
+        "paris: memory: Connection refused; again in 8.0 s, 16 times alike",
+    ]
 
 
 def test_once_packets_pass_the_pauses_begin_anew() -> None:

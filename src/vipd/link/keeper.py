@@ -69,6 +69,8 @@ class Keeper:
         self._was_up = False
         self._opened = 0
         self._state, self._last_end = "waiting", ""
+        self._alike = 0
+        "Ends in a row that were the same, without anything that passed between."
         self._stopping = asyncio.Event()
 
     @property
@@ -89,13 +91,14 @@ class Keeper:
                 ended = Hangup(str(error))
             if self._stopping.is_set():
                 return
+            self._alike = self._alike + 1 if ended.reason == self._last_end else 1
             self._last_end = ended.reason
             if ended.fatal and self._parts.line.calls and not self._was_up:
                 raise EnvironmentProblem(f"{self._parts.line.where}: {ended.reason}")
             if not self._parts.line.lasting:
                 raise LineError(f"{self._parts.line.where}: {ended.reason}")
             pause = self._backoff.failed(self._parts.lot())
-            log.info("%s: %s; again in %.1f s", self._names.peer, ended.reason, pause)
+            log.log(self._level(), "%s: %s; again in %.1f s%s", self._names.peer, ended.reason, pause, self._times())
             self._state = "retrying"
             await self._unless_stopped(asyncio.sleep(pause))
 
@@ -105,7 +108,7 @@ class Keeper:
             return Hangup("stopped")
         self._opened += 1
         self._state = "open"
-        log.info("%s: %s is open", self._names.peer, self._parts.line.where)
+        log.log(self._level(), "%s: %s is open", self._names.peer, self._parts.line.where)
         session = Session(channel, self._parts.codec(), self._around)
         running = asyncio.create_task(session.run())
         try:
@@ -130,6 +133,13 @@ class Keeper:
             for each in (doing, told):
                 each.cancel()
 
+    def _level(self) -> int:
+        """What goes on and on is told ever more rarely: the 1st, 2nd, 4th, 8th, … time."""
+        return logging.DEBUG if self._alike & (self._alike - 1) else logging.INFO
+
+    def _times(self) -> str:
+        return f", {self._alike} times alike" if self._alike > 1 else ""
+
     async def _change(self, change: Up | Down) -> None:
         """What the kernel refuses is told, and the link goes on: the peer cannot mend it."""
         version = change.local.version if isinstance(change, Up) else change.version
@@ -149,6 +159,7 @@ class Keeper:
     def _note_up(self, change: Up) -> None:
         self._backoff.succeeded()
         self._was_up = True
+        self._alike = 0
         self._families[change.local.version] = change
         if self._up_since is None:
             self._up_since = asyncio.get_running_loop().time()
