@@ -187,7 +187,7 @@ def test_down_without_a_link_says_so_and_after_a_kill_removes_what_is_left(pair:
 
 
 def test_a_refused_call_is_tried_again_later_and_later(pair: Pair) -> None:
-    pair.b.carry("tcp:127.0.0.1:7000")
+    pair.b.carry("tcp:127.0.0.1:7000", "--verbose")
     pair.b.says("Connection refused", 3)
     pauses = [float(line.rsplit("again in ", 1)[1].split()[0]) for line in pair.b.log.splitlines() if "again" in line]
     assert 0.35 <= pauses[0] <= 0.65
@@ -206,6 +206,18 @@ def test_told_to_stop_twice_it_does_not_wait_for_a_dead_peer(pair: Pair) -> None
     assert pair.a.end(signal.SIGTERM) == 0
     pair.b.process.send_signal(signal.SIGCONT)
     pair.b.end()
+    pair.leave_nothing()
+
+
+def test_signals_that_come_after_its_last_word_do_not_kill_it(pair: Pair) -> None:
+    pair.a.carry("pty")
+    pair.a.is_running()
+    assert pair.a.process is not None
+    pair.a.process.send_signal(signal.SIGINT)
+    pair.a.says("ended")
+    while pair.a.running:
+        pair.a.process.send_signal(signal.SIGINT)
+    assert pair.a.end() == 0
     pair.leave_nothing()
 
 

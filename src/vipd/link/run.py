@@ -28,6 +28,7 @@ from vipd.model.link import LinkMachine, Up
 log = logging.getLogger(__name__)
 
 NEEDED: Final = ("CAP_NET_ADMIN",)
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FLUSH: Final = 1.0
 "Seconds after which a frame is in the capture file at the latest."
 _BUSY: Final = (
@@ -86,7 +87,7 @@ async def _serve(options: Options, keeper: Keeper, capture: Capture | None, list
             this.cancel()
         keeper.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDING:
         loop.add_signal_handler(number, stop)
     server = Server(application(keeper))
     others = [asyncio.create_task(server.serve(sockets=[listener]))]
@@ -103,6 +104,10 @@ async def _serve(options: Options, keeper: Keeper, capture: Capture | None, list
         for each in others[1:]:
             each.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for number in _ENDING:
+            # What is undone now takes a moment, in which one more Ctrl-C must not kill us.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         log.info("%s: ended", options.peer.name)
 
 
