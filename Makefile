@@ -64,7 +64,7 @@ check: setup ## format, lint, types, layers, sizes, generated files
 format: setup ## put Python and C into form
 	$(VENV)/ruff format
 	$(VENV)/ruff check --fix --select I
-	clang-format -i bpf/*.[ch]
+	clang-format -i bpf/*.[ch] tests/interop/hdlcline/*.c
 
 .PHONY: unit
 unit: setup ## tests that need no root
