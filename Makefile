@@ -14,10 +14,10 @@ CLANG    ?= clang
 BPFFLAGS := -O2 -g -target bpf -mcpu=v3 -fno-strict-aliasing -Wall -Wextra -Werror -MMD -MP \
             -I /usr/include/$(shell uname -m)-linux-gnu
 
-# What the package carries, and what only the benchmark and tests load.
-PACKAGED := $(filter-out bpf/bench% bpf/harness%,$(wildcard bpf/*.bpf.c))
+# What the package carries, and what only the benchmark loads.
+PACKAGED := $(filter-out bpf/bench%,$(wildcard bpf/*.bpf.c))
 OBJECTS  := $(PACKAGED:bpf/%.c=src/vipd/bpf/%.o)
-BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c bpf/harness*.bpf.c))
+BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c))
 
 PYTEST   := $(VENV)/python -m pytest
 # These tests wait more than they compute; those of one module may share a lab.

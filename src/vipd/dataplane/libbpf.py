@@ -35,6 +35,8 @@ _SIGNATURES: Final[dict[str, tuple[type[object], tuple[type[object], ...]]]] = {
     "bpf_map__fd": (_INT, (_POINTER,)),
     "bpf_map__is_internal": (ctypes.c_bool, (_POINTER,)),
     "bpf_map__initial_value": (_POINTER, (_POINTER, ctypes.POINTER(_SIZE))),
+    "bpf_map__set_type": (_INT, (_POINTER, _U32)),
+    "bpf_map__set_map_flags": (_INT, (_POINTER, _U32)),
     "bpf_map__set_max_entries": (_INT, (_POINTER, _U32)),
     "bpf_map__reuse_fd": (_INT, (_POINTER, _INT)),
     "bpf_map__type": (_INT, (_POINTER,)),
@@ -51,7 +53,7 @@ _SIGNATURES: Final[dict[str, tuple[type[object], tuple[type[object], ...]]]] = {
     "btf__load_from_kernel_by_id": (_POINTER, (_U32,)),
     "btf__free": (None, (_POINTER,)),  # type: ignore[dict-item]
     "bpf_obj_pin": (_INT, (_INT, _TEXT)),
-    "bpf_obj_get": (_INT, (_TEXT,)),
+    "bpf_obj_get_opts": (_INT, (_TEXT, _POINTER)),
     "bpf_obj_get_info_by_fd": (_INT, (_INT, _POINTER, ctypes.POINTER(_U32))),
     "bpf_map_get_fd_by_id": (_INT, (_U32,)),
     "bpf_prog_get_fd_by_id": (_INT, (_U32,)),

@@ -168,12 +168,13 @@ class Map:
                 f"write map {self.name}",
             )
 
-    def memory(self, value: np.dtype[Any]) -> Rows:
+    def memory(self, value: np.dtype[Any], writable: bool = True) -> Rows:
         """A BPF_F_MMAPABLE array itself: reading and writing it is reading and writing the map."""
         stride = (self.info.value_size + 7) // 8 * 8
+        access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         size = -(-self.max_entries * stride // mmap.PAGESIZE) * mmap.PAGESIZE
         try:
-            area = mmap.mmap(self.fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+            area = mmap.mmap(self.fd, size, mmap.MAP_SHARED, access)
         except OSError as error:
             raise KernelRefusal(f"map table {self.name} into memory", error.errno or 0) from error
         return np.ndarray((self.max_entries,), value, area, 0, (stride,))

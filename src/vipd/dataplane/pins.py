@@ -224,7 +224,7 @@ def _adopt(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: 
     running = {name: Program(unpinned(path), owned=True) for name, path in pins.items() if path.exists()}
     programs = {}
     try:
-        _require_same_secret(directory, _constants(running[ETHERNET]), config)
+        _require_same_secret(directory, constants(running[ETHERNET]), config)
         candidate.load()
         for name in candidate.map_names:
             if name not in held:
@@ -234,7 +234,7 @@ def _adopt(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: 
         for name, path in pins.items():
             fresh = programs[name] = candidate.programs[name]
             old = running.get(name)
-            if old and same_maps and old.tag == fresh.tag and _constants(old) == config:
+            if old and same_maps and old.tag == fresh.tag and constants(old) == config:
                 programs[name], running[name] = old, fresh
             else:
                 _exchange(path, fresh)
@@ -264,7 +264,7 @@ def _exchange(path: Path, fresh: Program) -> None:
     beside.replace(path)
 
 
-def _constants(program: Program) -> bytes:
+def constants(program: Program) -> bytes:
     """The `struct config` that a loaded program runs with."""
     tables = program.maps()
     try:
@@ -276,8 +276,8 @@ def _constants(program: Program) -> bytes:
             table.close()
 
 
-def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map]) -> None:
-    """Never misread what another build wrote: every field of every entry where this build has it."""
+def layout_differences(candidate: Object, held: Mapping[str, Map]) -> list[str]:
+    """Maps that cannot be read as the object's own: every field of every entry stands where this build has it."""
     different = [name for name in candidate.map_names if name not in held and name not in _FOR_TRACING]
     for name, table in held.items():
         wanted, found = candidate.shape(name), table.shape()
@@ -287,9 +287,14 @@ def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map
         # An enum that the other build did not have stands in none of its entries.
         if wanted != found or any(types.enum(enum) not in ({}, candidate.btf.enum(enum)) for enum in _abi.ENUMS):
             different.append(name)
-    if different:
+    return sorted(different)
+
+
+def _require_same_layout(directory: Path, candidate: Object, held: dict[str, Map]) -> None:
+    """Never misread what another build wrote."""
+    if different := layout_differences(candidate, held):
         raise EnvironmentProblem(
-            f"{directory} was made by another build of vipd, whose tables differ ({', '.join(sorted(different))}): "
+            f"{directory} was made by another build of vipd, whose tables differ ({', '.join(different)}): "
             "run the old build, or `vipd down` first, which ends the connections known now"
         )
 

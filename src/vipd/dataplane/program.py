@@ -18,11 +18,17 @@ _OUTPUT_ROOM: Final = 4096
 _LOG_LINES: Final = 12
 _SECTION: Final = ".data."
 "A section of variables with a name behind this is a map of that name."
+_READ_ONLY: Final = 1 << 3
+"BPF_F_RDONLY"
 _U32, _POINTER = ctypes.c_uint32, ctypes.c_void_p
 
 
 class _OpenOpts(ctypes.Structure):
     _fields_ = (("sz", ctypes.c_size_t), ("object_name", ctypes.c_char_p), ("rest", ctypes.c_uint64 * 8))
+
+
+class _GetOpts(ctypes.Structure):
+    _fields_ = (("sz", ctypes.c_size_t), ("file_flags", _U32), ("pad", _U32))
 
 
 class _RunOpts(ctypes.Structure):
@@ -228,6 +234,13 @@ class Object:
     def reuse(self, name: str, fd: int) -> None:
         check(lib().bpf_map__reuse_fd(self._maps[name], fd), f"adopt map {name}")
 
+    def leave_out(self, program: str) -> None:
+        """Not to be loaded."""
+        handle = None
+        while handle := lib().bpf_object__next_program(self._handle, handle):
+            if lib().bpf_program__name(handle).decode() == program:
+                check(lib().bpf_program__set_autoload(handle, False), f"leave out {program}")
+
     def load(self) -> None:
         """Maps made, programs verified; a refusal carries the verifier's last words."""
         with listening() as said:
@@ -240,6 +253,8 @@ class Object:
             self.maps[name] = Map(os.dup(lib().bpf_map__fd(handle)), name)
         program = None
         while program := lib().bpf_object__next_program(self._handle, program):
+            if lib().bpf_program__fd(program) < 0:
+                continue  # left out
             fd = os.dup(lib().bpf_program__fd(program))
             self.programs[lib().bpf_program__name(program).decode()] = Program(fd, owned=True)
 
@@ -248,6 +263,7 @@ def pin(fd: int, path: Path) -> None:
     check(lib().bpf_obj_pin(fd, str(path).encode()), f"pin {path}")
 
 
-def unpinned(path: Path) -> int:
-    """A file descriptor of what is pinned there; the pin stays."""
-    return check(lib().bpf_obj_get(str(path).encode()), f"open {path}")
+def unpinned(path: Path, read_only: bool = False) -> int:
+    """A file descriptor of what is pinned there; the pin stays. `read_only`: of a map."""
+    options = _GetOpts(sz=ctypes.sizeof(_GetOpts), file_flags=_READ_ONLY if read_only else 0)
+    return check(lib().bpf_obj_get_opts(str(path).encode(), ctypes.byref(options)), f"open {path}")

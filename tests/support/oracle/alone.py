@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tests.support.oracle.network import PORTS, Routes, has_ethernet
-from tests.support.oracle.reading import Written
 from tests.support.oracle.wanted import KEYS, Wanted
 from vipd.control import plan, policies
 from vipd.dataplane import _abi
@@ -16,6 +15,7 @@ from vipd.dataplane.port import Port
 from vipd.dataplane.tables import INDEX
 from vipd.model.director import Address, Director, Endpoint, Timeouts, VirtualService
 from vipd.model.state import HeldService
+from vipd.rehearsal.reading import Written
 from vipd.spec import Configuration, Decision, Ingress, Interface, State, decide, sweep
 from vipd.spec.configuration import Keys
 

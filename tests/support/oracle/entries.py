@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from tests.support.oracle.plane import Plane
-from tests.support.oracle.reading import entry, flow_of
 from vipd.dataplane import _abi
+from vipd.rehearsal.reading import entry, flow_of
 from vipd.spec.state import BUCKET, Draft, Entry, Flow, ReplyEntry, State
 
 _LINE: Final = 64

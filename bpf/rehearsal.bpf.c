@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What tests ask of the kernel beside the director itself: the way to an address, and
- * a sweep of the whole table at a time of their choosing. Never part of a package.
+/* What a rehearsal asks of the kernel beside the director itself: the way to an address,
+ * and a sweep of the whole table at a time of its choosing. Never attached to anything.
  */
 #include <linux/bpf.h>
 
@@ -35,7 +35,7 @@ static int sweep_one(__u32 key, struct sweep *sweep)
 	return 0;
 }
 
-/* The sweeper's beat, but for the clock, which the test has set, and the number of buckets. */
+/* The sweeper's beat, but for the clock, which the rehearsal has set, and the number of buckets. */
 SEC("xdp")
 int sweep_all(struct xdp_md *ctx)
 {

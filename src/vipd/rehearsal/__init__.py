@@ -1,0 +1,1 @@
+"""A running director's maps in the specification's words, and its program on copies of them. Changes nothing."""
