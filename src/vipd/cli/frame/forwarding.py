@@ -9,20 +9,14 @@ from itertools import islice
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from vipd.anatomy import show
-from vipd.anatomy.compare import Kind, Pair, compare, octets_of
-from vipd.anatomy.dissect import Kind as Protocol
-from vipd.anatomy.dissect import Reading, bare
-from vipd.anatomy.field import Field
 from vipd.cli.frame import documents
+from vipd.cli.frame.changes import Changes, changes, changes_as_json, show_changes
 from vipd.cli.frame.choices import Form, MethodName, Way
-from vipd.cli.frame.look import FAULT, NOTE, Token, rows
+from vipd.cli.frame.look import FAULT, NOTE
 from vipd.cli.frame.source import Bits, Capture, given, mistake
-from vipd.cli.frame.view import WIDTH
-from vipd.cli.output import console, grid
+from vipd.cli.output import console
 from vipd.errors import WireError
 from vipd.model.director import Address, Endpoint, Method, Scheduler, Transport
 from vipd.model.outcome import OUTCOMES, Action
@@ -30,7 +24,6 @@ from vipd.spec import Configuration, Decision, Ingress, Interface, Server, Servi
 from vipd.spec.routes import Route, StaticRoutes
 from vipd.wire import ethernet, ip
 from vipd.wire.bits import BitOrder
-from vipd.wire.fcs import NO_FCS
 from vipd.wire.transport import SYN, Tcp
 
 _OUTSIDE, _INSIDE = 1, 2
@@ -50,7 +43,6 @@ _VIPS: Final[dict[bool, tuple[Address, Address]]] = {
 _SERVERS: Final[dict[int, Address]] = {4: IPv4Address("10.0.0.11"), 6: IPv6Address("2001:db8:1::11")}
 _NAT_PORT: Final = 8080
 _MSS: Final = bytes.fromhex("020405b4")
-_STYLES: Final = {Kind.SAME: NOTE, Kind.CHANGED: "bold yellow", Kind.NEW: "bold green", Kind.GONE: "bold red"}
 _ROUTED: Final = "The kernel routes it: one hop less to live, and a frame of the line's around it, without addresses."
 _NOTES: Final = {
     "drop_no_ethernet": "A point-to-point line has no MAC addresses: behind it a server is reached by nat or tun.",
@@ -59,7 +51,6 @@ _NOTES: Final = {
 }
 _HEADER: Final = 14
 "Octets of Ethernet's."
-_ROW: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +65,6 @@ class Question:
     everything: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    decision: Decision
-    before: bytes
-    after: bytes
-    "Nothing where nothing leaves."
-    pairs: list[Pair]
-
-
 def answer(question: Question, as_json: bool) -> bool:
     """Whether the packet goes on to the server."""
     frame = _frame(question)
@@ -91,15 +73,12 @@ def answer(question: Question, as_json: bool) -> bool:
     after = decision.frame if leaves else b""
     # The kernel takes Ethernet's header off before it sends over such a link.
     bare_packet = question.over is Way.POINT_TO_POINT and decision.action is Action.ROUTE
-    after = after[_HEADER:] if bare_packet else after
-    old = bare(frame, Reading(Protocol.ETHERNET, NO_FCS)).fields
-    new = bare(after, Reading(Protocol.IP if bare_packet else Protocol.ETHERNET, NO_FCS)).fields
-    told = _Told(decision, frame, after, compare(old, new) if leaves else [])
+    found = changes(frame, after[_HEADER:] if bare_packet else after, bare_after=bare_packet)
     screen = console()
     if as_json:
-        print(json.dumps(_as_json(question, told), indent=2))
+        print(json.dumps(_as_json(question, decision, found), indent=2))
     else:
-        _show(screen, question, told)
+        _show(screen, question, decision, found)
     return decision.action in (Action.FORWARD, Action.ROUTE)
 
 
@@ -188,96 +167,27 @@ def _server(question: Question, vip: Address) -> tuple[Address, int | None]:
     return address, int(port) if separator else None
 
 
-def _show(screen: Console, question: Question, told: _Told) -> None:
-    old, new = octets_of(told.pairs, told.before, told.after)
-    _show_octets(screen, "before", told.before, old, _STYLES[Kind.GONE])
-    if told.after:
-        _show_octets(screen, "after", told.after, new, _STYLES[Kind.NEW])
-        screen.print(_table(told.pairs, question.everything))
-        screen.print(_summary(told.pairs, old, new))
-    outcome = told.decision.outcome
-    style = "green" if told.decision.action in (Action.FORWARD, Action.ROUTE) else FAULT
+def _show(screen: Console, question: Question, decision: Decision, found: Changes) -> None:
+    show_changes(screen, found, question.everything)
+    outcome = decision.outcome
+    style = "green" if decision.action in (Action.FORWARD, Action.ROUTE) else FAULT
     screen.print(Text.assemble((outcome, style), f"  {OUTCOMES[outcome]}"))
-    for reason in told.decision.reasons:
+    for reason in decision.reasons:
         screen.print(Text.assemble(("because", NOTE), f"  {reason}"))
     if outcome in _NOTES and question.over is Way.POINT_TO_POINT:
         screen.print(_NOTES[outcome])
 
 
-def _summary(pairs: list[Pair], old: set[int], new: set[int]) -> Text:
-    put_in, taken = (sum(pair.field.width for pair in pairs if _is(pair, kind)) // 8 for kind in (Kind.NEW, Kind.GONE))
-    told = [f"{show.count(len(new) - put_in, 'octet')} changed"]
-    told += [f"{number} {what}" for number, what in ((put_in, "put in"), (taken, "taken away")) if number]
-    assert len(old) - taken == len(new) - put_in
-    return Text.assemble(("in all", "bold"), "  " + ", ".join(told))
-
-
-def _is(pair: Pair, kind: Kind) -> bool:
-    return pair.kind is kind and not pair.field.parts
-
-
-def _show_octets(screen: Console, name: str, octets: bytes, marked: set[int], style: str) -> None:
-    """Marked ones in colour; where there is none, with something under them."""
-    coloured = screen.color_system is not None and not screen.no_color
-    screen.print(Text.assemble((name, "bold"), f"  {show.count(len(octets), 'octet')}"))
-    for at in range(0, len(octets), _ROW):
-        written, under = Text(), Text()
-        for place in range(at, min(at + _ROW, len(octets))):
-            written.append(f"{octets[place]:02x}", style if place in marked else NOTE)
-            written.append(" ")
-            under.append("^^ " if place in marked and not coloured else "   ")
-        for line in rows([(str(at), Token(written, under))], WIDTH):
-            screen.print(line, soft_wrap=True)
-
-
-def _table(pairs: list[Pair], everything: bool) -> Table:
-    """Of fields in a row that stayed as they were the number is told, unless all are wanted."""
-    table = grid()
-    for heading in ("at", "field", "before", "after", ""):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "at" else "left")
-    quiet = 0
-    for pair in [*pairs, None]:
-        if quiet and (pair is None or pair.kind is not Kind.SAME):
-            table.add_row("", Text(f"{show.count(quiet, 'field')} as before", NOTE))
-            quiet = 0
-        if pair is None:
-            break
-        if pair.kind is Kind.SAME and not everything:
-            quiet += not pair.field.parts
-            continue
-        style = _STYLES[pair.kind]
-        name = Text("  " * pair.depth + pair.field.name, "bold" if pair.field.parts else style)
-        cells = (Text(_value(pair.before), style), Text(_value(pair.after), style))
-        said = "" if pair.kind is Kind.SAME or (pair.field.parts and pair.kind is Kind.CHANGED) else str(pair.kind)
-        table.add_row(str(pair.field.offset // 8), name, *cells, Text(said, style))
-    return table
-
-
-def _value(field: Field | None) -> str:
-    if field is None:
-        return ""
-    return field.meaning if field.parts else field.text
-
-
-def _as_json(question: Question, told: _Told) -> documents.Forwarded:
+def _as_json(question: Question, decision: Decision, found: Changes) -> documents.Forwarded:
     return {
         "method": question.method,
         "over": question.over,
-        "outcome": told.decision.outcome,
-        "meaning": OUTCOMES[told.decision.outcome],
-        "before": told.before.hex(),
-        "after": told.after.hex() or None,
-        "changes": [_change(pair) for pair in told.pairs if pair.kind is not Kind.SAME and not pair.field.parts],
+        "outcome": decision.outcome,
+        "meaning": OUTCOMES[decision.outcome],
+        "before": found.before.hex(),
+        "after": found.after.hex() or None,
+        "changes": changes_as_json(found),
         "reasons": [
-            {"rule": str(reason.rule), "text": str(reason), "source": reason.rule.source}
-            for reason in told.decision.reasons
+            {"rule": str(reason.rule), "text": str(reason), "source": reason.rule.source} for reason in decision.reasons
         ],
     }
-
-
-def _change(pair: Pair) -> documents.Change:
-    return {"field": pair.field.name, "kind": pair.kind, "before": _side(pair.before), "after": _side(pair.after)}
-
-
-def _side(field: Field | None) -> documents.Side | None:
-    return None if field is None else {"offset": field.offset, "width": field.width, "text": field.text}
