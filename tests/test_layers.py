@@ -28,8 +28,10 @@ LAYERS: Final[dict[str, set[str]]] = {
     "control": {"errors", "model", "dataplane.port"},
     "simulation": {"errors", "model", "wire", "spec", "config", "control"},
     "plot": {"errors"},
+    "explain": {"errors", "model", "wire", "spec", "anatomy", "dataplane.port", "control"},
     "dataplane": {"errors", "model", "dataplane.port"},
     "drivers": {"errors", "model", "wire", "dataplane"},
+    "rehearsal": {"errors", "model", "wire", "spec", "explain", "dataplane.port", "dataplane", "drivers", "control"},
     "realserver": {"errors", "model", "dataplane"},
     "api": {"errors", "model", "dataplane.port"},
     "daemon": {"errors", "model", "config", "control", "dataplane", "dataplane.port", "drivers", "api"},
@@ -37,13 +39,14 @@ LAYERS: Final[dict[str, set[str]]] = {
     "link": {"errors", "model", "wire", "ppp", "slarp", "drivers", "api"},
     "cli": {
         *("errors", "model", "wire", "spec", "segment", "anatomy", "config", "simulation", "plot"),
+        *("explain", "rehearsal"),
         *("api", "daemon", "realserver", "link", "lab"),
     },
 }
 
 PURE: Final = {
     *("errors", "model", "wire", "spec", "ppp", "slarp", "segment", "anatomy"),
-    *("dataplane.port", "control", "config", "simulation"),
+    *("dataplane.port", "control", "config", "simulation", "explain"),
 }
 IMPURE_MODULES: Final = {"asyncio", "socket", "time", "random", "os", "logging"}
 

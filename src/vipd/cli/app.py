@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "reload": _Entry("reload", "reload", _DIRECTOR, "Apply the changed file without touching known connections."),
     "status": _Entry("status", "status", _DIRECTOR, "Show services, servers, counters and rates."),
     "connections": _Entry("connections", "connections", _DIRECTOR, "List known connections."),
+    "explain": _Entry("explain", "explain", _DIRECTOR, "Why a packet goes where it goes, rule by rule."),
     "drain": _Entry("drain", "drain", _DIRECTOR, "Send a server no new connections; known ones go on."),
     "undrain": _Entry("drain", "undrain", _DIRECTOR, "Send a drained server new connections again."),
     "down": _Entry("down", "down", _DIRECTOR, "Stop forwarding and remove everything that vipd made."),

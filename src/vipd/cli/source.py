@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from vipd.api.client import Client, NotRunningError
 from vipd.api.schema import Status, matching
+from vipd.config.values import endpoint
+from vipd.model.director import Endpoint
 from vipd.model.instance import Instance
 from vipd.model.state import Connection
 
@@ -25,6 +27,16 @@ def status_of(instance: Instance) -> Status:
         if found is None:
             raise error from None
         return found
+
+
+def service_names(instance: Instance) -> dict[Endpoint, str]:
+    """As the daemon knows them; where none runs, nobody does."""
+    try:
+        with Client(instance) as client:
+            status = client.status()
+    except NotRunningError:
+        return {}
+    return {endpoint(listen): service.name for service in status.services for listen in service.listen}
 
 
 def connections_of(instance: Instance, filters: dict[str, str], limit: int) -> Iterator[Connection]:

@@ -32,6 +32,10 @@ class LinkType(IntEnum):
     "An IP header: what a TUN device carries."
     CISCO_HDLC = 104
     "Address, control and EtherType."
+    LINUX_COOKED = 113
+    "What Linux captures on all interfaces together: 16 octets, the last two of them an EtherType."
+    LINUX_COOKED_2 = 276
+    "The same in its second form: 20 octets, of which the first two are the EtherType."
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,9 +97,9 @@ def given(file: str | None, bits: str | None, digits: str | None, form: Form | N
     if form is not None and file is None:
         raise mistake("--form", "it tells what FILE holds, and there is none")
     if bits is not None:
-        yield _of_text("--bits", bits, Form.BITS)
+        yield of_text("--bits", bits, Form.BITS)
     elif digits is not None:
-        yield _of_text("--hex", digits, Form.HEX)
+        yield of_text("--hex", digits, Form.HEX)
     elif file is not None:
         with of_file(file, form) as source:
             yield source
@@ -134,7 +134,7 @@ def _of_stream(name: str, file: BufferedIOBase, form: Form | None) -> Source:
         raise mistake(name, "it is empty")
     if form is Form.BINARY or (form is None and not _is_text(start)):
         return Octets(name, (start,))
-    return _of_text(name, start.decode("ascii", "replace"), form)
+    return of_text(name, start.decode("ascii", "replace"), form)
 
 
 class _Live:
@@ -152,7 +152,7 @@ def _is_text(octets: bytes) -> bool:
     return all(32 <= octet < 127 or octet in b"\t\r\n" for octet in octets)
 
 
-def _of_text(name: str, text: str, form: Form | None) -> Source:
+def of_text(name: str, text: str, form: Form | None) -> Source:
     # Comments become spaces, so that offsets stay what they are in the file; and so do a dump's columns
     # of offsets and characters.
     text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment[0]), text)

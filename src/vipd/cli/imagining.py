@@ -1,0 +1,61 @@
+"""A director made up of a configuration file: what explain, test and replay have in common. Needs no root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vipd.config import Loaded, load
+from vipd.errors import ConfigError, Problem
+from vipd.explain.ends import refused
+from vipd.explain.imagined import MTU, imagined
+from vipd.explain.scene import Scene
+from vipd.model.director import Director
+from vipd.model.keys import SECRET_BYTES
+
+SMALLEST_MTU, LARGEST_MTU = 1280, 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Imagined:
+    loaded: Loaded
+    secret: bytes | None
+    mtu: int
+
+    @property
+    def director(self) -> Director:
+        return self.loaded.director
+
+    def scene(self) -> Scene:
+        return imagined(self.director, self.secret, self.mtu)
+
+
+def imagine(file: Path, secret: Path | None = None, mtu: int = MTU) -> Imagined:
+    """`secret`: instead of the one that the configuration names, which need not be at hand."""
+    if not SMALLEST_MTU <= mtu <= LARGEST_MTU:
+        raise refused("--mtu", f"{mtu} is none; {SMALLEST_MTU} to {LARGEST_MTU} are")
+    loaded = load(file)
+    if secret is not None:
+        return Imagined(loaded, _secret(secret, lambda what: refused("--secret", f"{secret}: {what}")), mtu)
+    named = loaded.director.secret_file
+    try:
+        key = _secret(Path(named), lambda what: refused("secret_file", what)) if named else None
+    except ConfigError:
+        key = None
+    return Imagined(loaded, key, mtu)
+
+
+def _secret(path: Path, wrong: Callable[[str], ConfigError]) -> bytes:
+    try:
+        with path.open("rb") as file:
+            found = file.read(SECRET_BYTES + 1)
+    except OSError as error:
+        raise wrong(f"cannot be read: {error.strerror}") from None
+    if len(found) != SECRET_BYTES:
+        raise wrong(f"a secret is {SECRET_BYTES} bytes")
+    return found
+
+
+def unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError([Problem("", f"cannot be read: {error.strerror}", str(path))])

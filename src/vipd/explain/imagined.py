@@ -1,0 +1,135 @@
+"""A director made up of its configuration alone: all is well, nothing is remembered yet. Needs no machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from vipd.control import Drain, desired
+from vipd.explain.scene import Names, Scene
+from vipd.model.director import Address, Director, Endpoint
+from vipd.model.keys import SECRET_BYTES, hash_keys
+from vipd.model.state import Egress, HeldService
+from vipd.spec import Configuration, Interface, State
+from vipd.spec.configuration import Keys, numbered
+from vipd.spec.routes import Answer, Way
+
+MTU: Final = 1500
+START: Final = 1 << 40
+"Of the clock; any would do, but for 0."
+FIRST_IFINDEX: Final = 2
+"1 is the loopback's, on every machine."
+NO_SECRET: Final = bytes(SECRET_BYTES)
+_ENTRIES: Final = 2 / 10
+"Buckets for each connection: two entries, ten of which a bucket is made for (dataplane.pins.Sizes)."
+
+
+@dataclass(frozen=True, slots=True)
+class ImaginedNetwork:
+    """Servers are neighbours on the last interface, all others are behind a router on the first."""
+
+    director: Director
+    mtu: int
+    servers: Mapping[Address, bytes]
+    "Their MAC addresses."
+
+    @classmethod
+    def of(cls, director: Director, mtu: int) -> ImaginedNetwork:
+        found = dict.fromkeys(server.address for service in director.services for server in service.servers)
+        return cls(director, mtu, {address: _mac(2, number) for number, address in enumerate(found, 1)})
+
+    @property
+    def interfaces(self) -> dict[int, str]:
+        return dict(enumerate(self.director.interfaces, FIRST_IFINDEX))
+
+    @property
+    def outside(self) -> int:
+        return FIRST_IFINDEX
+
+    @property
+    def inside(self) -> int:
+        return FIRST_IFINDEX + len(self.director.interfaces) - 1
+
+    def mac(self, ifindex: int) -> bytes:
+        return _mac(0, ifindex)
+
+    def router(self, ifindex: int) -> bytes:
+        return _mac(1, ifindex)
+
+    def ask(self, ingress: int, destination: Address) -> Way:
+        mac = self.servers.get(destination)
+        if mac is not None:
+            return Way(Answer.NEIGHBOUR, self.inside, self.mtu, mac, self.mac(self.inside), gateway=False)
+        if destination.is_loopback or (destination.version == 6 and destination.is_multicast):
+            return Way(Answer.NO_ROUTE, ingress)
+        return Way(
+            Answer.NEIGHBOUR, self.outside, self.mtu, self.router(self.outside), self.mac(self.outside), gateway=True
+        )
+
+
+def _mac(kind: int, number: int) -> bytes:
+    """Locally administered."""
+    return b"\x02\x00\x00" + bytes((kind,)) + number.to_bytes(2, "big")
+
+
+def imagined(
+    director: Director, secret: bytes | None = None, mtu: int = MTU, drained: frozenset[Drain] = frozenset()
+) -> Scene:
+    """`secret` None: nobody knows it, and one of zeros takes its place."""
+    network = ImaginedNetwork.of(director, mtu)
+    held = held_by(director, secret, drained)
+    services, servers = numbered(held.values())
+    client, flow = hash_keys(secret or NO_SECRET)
+    interfaces = network.interfaces
+    configuration = Configuration(
+        services,
+        servers,
+        {number: Interface(network.mac(number)) for number in interfaces},
+        director.timeouts,
+        Keys((client[0], client[1]), tuple(flow)),
+        buckets=buckets_of(director.connections),
+    )
+    return Scene(
+        configuration,
+        State(),
+        network,
+        START,
+        Names(interfaces, names_of(director)),
+        ways_in(director, interfaces),
+        tuple(_assumptions(network)),
+        secret is not None,
+    )
+
+
+def held_by(
+    director: Director, secret: bytes | None, drained: frozenset[Drain] = frozenset()
+) -> dict[Endpoint, HeldService]:
+    """What the director's data plane would hold, with every server a neighbour."""
+    return desired(director, lambda _: Egress.ON_LINK, secret or NO_SECRET, drained)
+
+
+def buckets_of(connections: int) -> int:
+    return -int(-connections * _ENTRIES // 1)
+
+
+def names_of(director: Director) -> dict[Endpoint, str]:
+    return {endpoint: service.name for service in director.services for endpoint in service.listen}
+
+
+def ways_in(director: Director, interfaces: Mapping[int, str]) -> dict[Address, int]:
+    numbers = {name: number for number, name in interfaces.items()}
+    return {
+        vip.address: numbers[vip.interface]
+        for vip in director.vips.values()
+        if vip.interface and vip.interface in numbers
+    }
+
+
+def _assumptions(network: ImaginedNetwork) -> list[str]:
+    names = network.interfaces
+    return [
+        f"every real server is up, undrained and a neighbour on {names[network.inside]}, MTU {network.mtu}",
+        f"clients are behind a router on {names[network.outside]}",
+        "no connection is known yet",
+    ]
