@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vipd.config import Loaded, load
-from vipd.errors import ConfigError, Problem
+from vipd.errors import ConfigError
 from vipd.explain.ends import refused
 from vipd.explain.imagined import MTU, imagined
 from vipd.explain.scene import Scene
@@ -55,7 +55,3 @@ def _secret(path: Path, wrong: Callable[[str], ConfigError]) -> bytes:
     if len(found) != SECRET_BYTES:
         raise wrong(f"a secret is {SECRET_BYTES} bytes")
     return found
-
-
-def unreadable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError([Problem("", f"cannot be read: {error.strerror}", str(path))])

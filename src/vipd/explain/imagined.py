@@ -8,7 +8,7 @@ from typing import Final
 
 from vipd.control import Drain, desired
 from vipd.explain.scene import Names, Scene
-from vipd.model.director import Address, Director, Endpoint
+from vipd.model.director import Address, Director, Endpoint, table_buckets
 from vipd.model.keys import SECRET_BYTES, hash_keys
 from vipd.model.state import Egress, HeldService
 from vipd.spec import Configuration, Interface, State
@@ -21,8 +21,6 @@ START: Final = 1 << 40
 FIRST_IFINDEX: Final = 2
 "1 is the loopback's, on every machine."
 NO_SECRET: Final = bytes(SECRET_BYTES)
-_ENTRIES: Final = 2 / 10
-"Buckets for each connection: two entries, ten of which a bucket is made for (dataplane.pins.Sizes)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def imagined(
         {number: Interface(network.mac(number)) for number in interfaces},
         director.timeouts,
         Keys((client[0], client[1]), tuple(flow)),
-        buckets=buckets_of(director.connections),
+        buckets=table_buckets(director.connections),
     )
     return Scene(
         configuration,
@@ -107,10 +105,6 @@ def held_by(
 ) -> dict[Endpoint, HeldService]:
     """What the director's data plane would hold, with every server a neighbour."""
     return desired(director, lambda _: Egress.ON_LINK, secret or NO_SECRET, drained)
-
-
-def buckets_of(connections: int) -> int:
-    return -int(-connections * _ENTRIES // 1)
 
 
 def names_of(director: Director) -> dict[Endpoint, str]:
