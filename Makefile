@@ -14,10 +14,10 @@ CLANG    ?= clang
 BPFFLAGS := -O2 -g -target bpf -mcpu=v3 -fno-strict-aliasing -Wall -Wextra -Werror -MMD -MP \
             -I /usr/include/$(shell uname -m)-linux-gnu
 
-# What the package carries, and what only the benchmark loads.
-PACKAGED := $(filter-out bpf/bench%,$(wildcard bpf/*.bpf.c))
+# What the package carries, and what only the benchmark and tests load.
+PACKAGED := $(filter-out bpf/bench% bpf/harness%,$(wildcard bpf/*.bpf.c))
 OBJECTS  := $(PACKAGED:bpf/%.c=src/vipd/bpf/%.o)
-BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c))
+BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c bpf/harness*.bpf.c))
 
 PYTEST   := $(VENV)/python -m pytest
 # These tests wait more than they compute; those of one module may share a lab.
@@ -77,6 +77,10 @@ bpf: setup ## the BPF programs, packet by packet (root)
 .PHONY: spec
 spec: setup ## the data plane against its specification (root); SPEC_MINUTES=2, SPEC_SEED=…
 	$(PYTEST) -s -m root tests/spec
+
+.PHONY: corpus
+corpus: setup ## 450 frames cut everywhere and with every bit flipped (root; minutes), of which `make spec` flips some
+	CORPUS_FLIPS=100 $(PYTEST) -s -m root tests/spec/test_corpus.py
 
 .PHONY: mutants
 mutants: setup ## mutants of the data plane: every one must be found out (root; half an hour); MUTANTS="--count 150"

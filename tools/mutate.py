@@ -24,6 +24,7 @@ ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.support.mutants import defects, ledger, population, trial  # noqa: E402 - the path comes first
+from tests.support.wires import call  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.support.mutants.defects import Defect
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from tests.support.mutants.trial import Verdict
 
 DEFECT_SECONDS: Final = 120
+_WHEN_PARENT_DIES: Final = 1
+"PR_SET_PDEATHSIG (prctl(2))."
 _at_work: Final = ExitStack()
 _mine: list[trial.Trials] = []
 "Of a worker, for all mutants that it tries."
@@ -39,6 +42,8 @@ _mine: list[trial.Trials] = []
 def begin(folder: Path) -> None:
     """In each worker. Ctrl-C is the first process's business: it ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    call("prctl", _WHEN_PARENT_DIES, signal.SIGTERM)
     _mine.append(_at_work.enter_context(trial.trials(folder)))
 
 
@@ -165,7 +170,12 @@ def tried(mutants: list[Mutant], every: list[Mutant], options: argparse.Namespac
     return 1 if wrong else 0
 
 
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -110,8 +110,6 @@ class Trials:
             if error.errno in _SHORT:
                 raise RuntimeError(str(error)) from None
             return "verifier", " ".join(str(error).split())[-120:]
-        except (AssertionError, ArithmeticError, LookupError, ValueError) as error:
-            return "spec", f"what it leaves cannot be read: {error!r}"[:200]
         if told:
             return "spec", told
         told = failing_test(built, _TESTS.get(mutant.key.file, _OTHERWISE))
@@ -139,6 +137,8 @@ def disagreement(wires: Wires, program: Path, seed: int, seconds: float, meter: 
                 batch(runner, seed + number, _FEW)
             except Disagreement as error:
                 return error.about[:200]
+            except (AssertionError, ArithmeticError, LookupError, ValueError) as error:
+                return f"what it leaves cannot be read: {error!r}"[:200]
             finally:
                 meter.seconds += time.monotonic() - begun
                 runner.clear()

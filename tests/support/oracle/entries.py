@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,15 @@ _LINE: Final = 64
 _LINES: Final = _abi.BUCKET.itemsize // _LINE
 
 
+class Held(NamedTuple):
+    """What was seen of a table."""
+
+    seen: bytes
+    at: dict[int, Flow]
+    living: dict[int, Flow]
+    alive: dict[Flow, Entry | ReplyEntry]
+
+
 class Entries:
     def __init__(self, plane: Plane) -> None:
         self._lines = plane.table.view("u1").reshape(-1, _LINE)
@@ -26,6 +35,14 @@ class Entries:
         self._living: dict[int, Flow] = {}
         "Whose entry a slot is now."
         self.alive: dict[Flow, Entry | ReplyEntry] = {}
+
+    def copy(self) -> Held:
+        return Held(self._seen, dict(self.at), dict(self._living), dict(self.alive))
+
+    def restore(self, held: Held) -> None:
+        """What `copy` gave; the table's own bytes are the caller's."""
+        self._seen = held.seen
+        self.at, self._living, self.alive = dict(held.at), dict(held.living), dict(held.alive)
 
     def wrong(self, state: State, draft: Draft) -> Iterator[str]:
         """Where the entries that either changed differ, and the room that is left in their buckets."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from tests.support.oracle.plane import Plane
-from tests.support.oracle.reading import ROWS
+from tests.support.oracle.reading import ROWS, ports_row
 from vipd.dataplane import _abi
-from vipd.dataplane.tables import pack_address
+from vipd.rehearsal.reading import fragment_row
 from vipd.spec import State
 from vipd.spec.state import Draft, FragmentKey, Ports
 
@@ -26,6 +26,13 @@ class Images:
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self._images = {name: bytearray(plane.memory[name].tobytes()) for name in (*ROWS, *_COUNTERS)}
+
+    def copy(self) -> dict[str, bytes]:
+        return {name: bytes(image) for name, image in self._images.items()}
+
+    def restore(self, held: Mapping[str, bytes], but: Container[str]) -> None:
+        """What `copy` gave; `but`: tables that count on."""
+        self._images |= {name: bytearray(image) for name, image in held.items() if name not in but}
 
     def draw(self, name: str, key: int, value: Any) -> None:
         """The row of a key, from now on."""
@@ -69,15 +76,10 @@ class Images:
             yield f"{name}[{what}]: the program {theirs.hex(' ', 4)}, the specification {ours.hex(' ', 4)}"
 
     def _wrong_fragment(self, key: FragmentKey, kept: Ports | None) -> Iterator[str]:
-        raw = pack_address(key.source) + pack_address(key.destination)
-        raw += key.identification.to_bytes(4, "big")[-2 if key.source.version == 4 else -4 :].ljust(4, b"\0")
         try:
-            found = self.plane.maps["fragments"].lookup(raw + bytes((key.protocol, 0, 0, 0)))
+            found = self.plane.maps["fragments"].lookup(fragment_row(key))
         except KeyError:
             found = b""
-        expected = b""
-        if kept is not None:
-            both = (kept.source << 16 | kept.destination).to_bytes(4, "big")
-            expected = kept.seen_at.to_bytes(8, "little") + both + bytes(4)
+        expected = b"" if kept is None else ports_row(kept)
         if found != expected:
             yield f"fragment {key}: the program {found.hex()}, the specification {expected.hex()}"

@@ -48,7 +48,8 @@ class Pair:
 
     def __init__(self, plane: Plane, wires: Wires, netlink: Any) -> None:
         self.plane, self._netlink = plane, netlink
-        self._ports, self._machines = ports(wires), machines()
+        self.ports, self._machines = ports(wires), machines()
+        "With the numbers that the kernel gave them."
         self._wanted = Wanted(frozenset(LOCAL.values()))
         self.clear()
 
@@ -75,7 +76,7 @@ class Pair:
 
     def set_ports(self, ports: Mapping[str, Port]) -> None:
         """The interfaces that the director looks at; packets may come in by any."""
-        here = [replace(port, ifindex=self._ports[name].ifindex) for name, port in ports.items()]
+        here = [replace(port, ifindex=self.ports[name].ifindex) for name, port in ports.items()]
         self.plane.dataplane.set_ports(here)
         self.interfaces = {port.ifindex: Interface(port.mac, port.redirect) for port in here}
         self._read()
@@ -88,7 +89,7 @@ class Pair:
     def neighbour(self, address: Address, known: bool) -> None:
         """The kernel forgets a machine's MAC address, or knows it again."""
         machine = self._machines[address]
-        ifindex = self._ports[machine.port].ifindex
+        ifindex = self.ports[machine.port].ifindex
         if known:
             self._netlink.neigh("replace", ifindex=ifindex, dst=str(address), lladdr=machine.mac, state=_PERMANENT)
         else:
@@ -135,17 +136,11 @@ class Pair:
 
     def send(self, port: str, frame: bytes) -> Decision:
         """One frame that comes in by a port."""
-        ifindex, ethernet = self._ports[port].ifindex, has_ethernet(port)
-        now = self.plane.now
-        decision = decide(self.configuration, self.state, frame, Ingress(ifindex, ethernet), now, self.plane)
-        run = self.plane.run(frame, ifindex, ETHERNET if ethernet else POINT_TO_POINT)
-        wrong = list(_wrong_end(decision, ifindex, run))
-        self.images.count("outcomes", decision.outcome)
-        for event in decision.events:
-            self.images.count("events", event)
-        wrong += _remembered(self, decision.draft)
+        decision, ingress = decided(self, port, frame), self.ports[port].ifindex
+        run = self.plane.run(frame, ingress, ETHERNET if has_ethernet(port) else POINT_TO_POINT)
+        wrong = differences(self, decision, ingress, run)
         if wrong:
-            raise Disagreement(decision.outcome, wrong, _told(decision, frame))
+            raise Disagreement(decision.outcome, wrong, told(decision, frame))
         return decision
 
     def sweep(self) -> int:
@@ -171,15 +166,35 @@ def _remembered(pair: Pair, draft: Draft) -> list[str]:
     return [*pair.images.wrong(draft), *pair.entries.wrong(pair.state, draft)]
 
 
+def decided(pair: Pair, port: str, frame: bytes) -> Decision:
+    """What the specification says of a frame; nothing is done yet."""
+    ingress = Ingress(pair.ports[port].ifindex, has_ethernet(port))
+    return decide(pair.configuration, pair.state, frame, ingress, pair.plane.now, pair.plane)
+
+
+def differences(pair: Pair, decision: Decision, ingress: int, run: Run) -> list[str]:
+    """What a run of the program did otherwise; the specification's state goes on."""
+    wrong = list(_wrong_end(decision, ingress, run))
+    pair.images.count("outcomes", decision.outcome)
+    for event in decision.events:
+        pair.images.count("events", event)
+    return wrong + _remembered(pair, decision.draft)
+
+
+def action(decision: Decision, ingress: int) -> int:
+    """What XDP must return."""
+    return _ACTIONS.get(decision.action) or (_TX if decision.egress == ingress else _REDIRECT)
+
+
 def _wrong_end(decision: Decision, ingress: int, run: Run) -> Iterator[str]:
-    expected = _ACTIONS.get(decision.action) or (_TX if decision.egress == ingress else _REDIRECT)
+    expected = action(decision, ingress)
     if run.action != expected:
         yield f"action: the program {run.action}, the specification {expected}"
     if decision.action is not Action.DROP and run.frame != decision.frame:
         yield f"frame: the program        {run.frame.hex()}\n       the specification  {decision.frame.hex()}"
 
 
-def _told(decision: Decision, frame: bytes) -> Iterator[str]:
+def told(decision: Decision, frame: bytes) -> Iterator[str]:
     yield f"the specification: {decision.outcome}, events {', '.join(decision.events) or 'none'}, because"
     yield from (f"  {reason.rule}: {reason}" for reason in decision.reasons)
     yield f"frame: {frame.hex()}"

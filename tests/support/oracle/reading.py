@@ -10,7 +10,7 @@ from tests.support.oracle.plane import Plane
 from vipd.dataplane import _abi
 from vipd.dataplane.tables import INDEX
 from vipd.rehearsal.reading import Written, hop_row
-from vipd.spec.state import Load, Traffic
+from vipd.spec.state import Load, Ports, Traffic
 
 _LOAD, _TRAFFIC, _CURSOR, _HOP = Struct("<QQ"), Struct("<5Q"), Struct("<Q"), bytes(32)
 
@@ -22,6 +22,11 @@ def written_by(plane: Plane) -> Written:
         listening.update(plane.maps[name].items(key, INDEX)[1].tolist())
     services, servers = plane.rows("service_table", _abi.SERVICE), plane.rows("real_servers", _abi.REAL_SERVER)
     return Written(services, servers, plane.slots, listening)
+
+
+def ports_row(kept: Ports) -> bytes:
+    both = (kept.source << 16 | kept.destination).to_bytes(4, "big")
+    return kept.seen_at.to_bytes(8, "little") + both + bytes(4)
 
 
 ROWS: Final[dict[str, Callable[[Any], bytes]]] = {
