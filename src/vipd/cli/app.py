@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "connections": _Entry("connections", "connections", _DIRECTOR, "List known connections."),
     "explain": _Entry("explain", "explain", _DIRECTOR, "Why a packet goes where it goes, rule by rule."),
     "test": _Entry("testing", "check_expectations", _DIRECTOR, "Check what you expect of a file; no root needed."),
+    "replay": _Entry("replay", "replay", _DIRECTOR, "A capture through a configuration: what comes out."),
     "drain": _Entry("drain", "drain", _DIRECTOR, "Send a server no new connections; known ones go on."),
     "undrain": _Entry("drain", "undrain", _DIRECTOR, "Send a drained server new connections again."),
     "down": _Entry("down", "down", _DIRECTOR, "Stop forwarding and remove everything that vipd made."),
