@@ -1,4 +1,4 @@
-"""What --pcap writes, as tshark reads it: every frame of both directions, no fault, the fields as they were meant."""
+"""What --pcap writes, as tshark and scapy read it: every frame, both ways, no fault, the fields as they were meant."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.ppp import HDLC, PPP, PPP_IPCP, PPP_CHAP_ChallengeResponse, PPP_LCP_Configure, PPP_LCP_Terminate
+from scapy.packet import Packet, Raw
+from scapy.utils import RawPcapReader
 
 from tests.support.links import LOCAL, REMOTE, Pair, ping
 
@@ -63,6 +67,37 @@ def test_ppp_is_read_without_a_fault_and_as_it_was_meant(tmp_path: Path, framing
     assert addresses == {LOCAL, REMOTE}
     echoes = tshark(path, "icmp", "ip.src", "ip.dst", "icmp.type", "ip.checksum.status", "icmp.checksum.status")
     assert Counter(row[:3] for row in echoes) == {(LOCAL, REMOTE, "8"): PINGS, (REMOTE, LOCAL, "0"): PINGS}
+
+
+def test_scapy_reads_the_same(tmp_path: Path) -> None:
+    """It knows neither compressed headers nor IPV6CP, and not how a file tells that there is no FCS."""
+    path = captured(tmp_path, "--auth", "chap", "--mru", "1400", "--no-compress", proofs=True)
+    with RawPcapReader(str(path)) as records:
+        frames = [HDLC(data) for data, _ in records]
+    assert {(frame.address, frame.control) for frame in frames} == {(0xFF, 3)}
+    unread = {frame[PPP].proto for frame in frames if Raw in frame and ICMP not in frame}
+    assert unread <= {0x0057, 0x8057}
+    asked = [frame[PPP_LCP_Configure] for frame in frames if PPP_LCP_Configure in frame]
+    assert {option.max_recv_unit for each in asked for option in each.options if option.type == 1} == {1400}
+    assert {option.algorithm for each in asked for option in each.options if option.type == 3} == {5}
+    assert {each.optional_name for each in layers(frames, PPP_CHAP_ChallengeResponse)} == {b"us", b"them"}
+    assert {each.options[0].data for each in layers(frames, PPP_IPCP)} >= {LOCAL, REMOTE}
+    assert [each.code for each in layers(frames, PPP_LCP_Terminate)] == [5, 6]
+    echoes = layers(frames, IP)
+    assert Counter((each.src, each.dst) for each in echoes) == {(LOCAL, REMOTE): PINGS, (REMOTE, LOCAL): PINGS}
+    assert all(bytes(anew(each)) == bytes(each) for each in echoes)
+
+
+def layers(frames: list[Packet], kind: type[Packet]) -> list[Packet]:
+    return [frame[kind] for frame in frames if kind in frame]
+
+
+def anew(packet: Packet) -> Packet:
+    """With scapy's own checksums."""
+    made = packet.copy()
+    del made[IP].chksum
+    del made[ICMP].chksum
+    return made
 
 
 @pytest.mark.parametrize("framing", ["async", "bit"])

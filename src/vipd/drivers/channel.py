@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import struct
@@ -35,7 +36,7 @@ class Channel:
         except BlockingIOError:
             return b""
         except OSError as error:
-            raise LineError(f"the line broke: {error.strerror}") from None
+            raise _lost(error) from None
         if not data:
             raise LineError("the other end closed the line")
         return data
@@ -47,7 +48,7 @@ class Channel:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise LineError(f"the line broke: {error.strerror}") from None
+            raise _lost(error) from None
 
     async def finish(self) -> None:
         """Close it, once what was written has left; not for long where the other end does not take it."""
@@ -58,6 +59,11 @@ class Channel:
                 await asyncio.sleep(_LOOK)
         finally:
             self._close()
+
+
+def _lost(error: OSError) -> LineError:
+    # What the kernel calls an input/output error is how a terminal tells that its other end has gone.
+    return LineError("the line is hung up" if error.errno == errno.EIO else f"the line broke: {error.strerror}")
 
 
 def _waiting(descriptor: int) -> int:
