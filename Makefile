@@ -68,7 +68,7 @@ format: setup ## put Python and C into form
 
 .PHONY: unit
 unit: setup ## tests that need no root
-	$(PYTEST) -m 'not root and not interop' || $(AGAIN) -m 'not root and not interop'; }
+	$(PYTEST) -m 'not root and not interop and not large' || $(AGAIN) -m 'not root and not interop and not large'; }
 
 .PHONY: bpf
 bpf: setup ## the BPF programs, packet by packet (root)
@@ -93,6 +93,10 @@ defects: setup ## defects planted in every stage, and how soon the search finds 
 .PHONY: netns
 netns: setup ## everything else that needs root: real traffic in network namespaces
 	$(PYTEST) -m root $(PARALLEL) $(ELSEWHERE) || $(AGAIN) -m root $(ELSEWHERE); }
+
+.PHONY: large
+large: setup ## ten million flows through ten directors (a minute or two, 3 GB)
+	$(PYTEST) -s -m large tests/simulation
 
 .PHONY: interop
 interop: setup ## real servers on Debian's own kernel under qemu (root; some minutes)

@@ -14,7 +14,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 from rich.console import Console
 
-from bench import control, framing, links, live, loads, testrun
+from bench import control, framing, links, live, loads, simulation, testrun
 from bench.effort import QUICK, Effort
 from bench.harness import MeasureError
 from bench.report import Row, dump, show
@@ -27,6 +27,7 @@ PARTS: Final[dict[str, Part]] = {
     "loads": loads.rows,
     "control": control.rows,
     "framing": framing.rows,
+    "simulation": simulation.rows,
     "links": links.rows,
 }
 

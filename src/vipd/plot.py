@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from os import W_OK, access
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ def require(path: Path) -> None:
         raise ConfigError([Problem("", f"'{path.name}' is no kind of picture; {', '.join(KINDS)}", str(path))])
     if not path.parent.is_dir():
         raise ConfigError([Problem("", f"there is no directory '{path.parent}'", str(path))])
+    if path.is_dir() or not access(path.parent, W_OK):
+        raise ConfigError([Problem("", "cannot be written there", str(path))])
     if find_spec("matplotlib") is None:
         raise EnvironmentProblem(
             "pictures are drawn by matplotlib, which is not installed: pip install 'vipd[plot]', "

@@ -124,6 +124,7 @@ def test_a_picture_is_drawn_and_the_same_again(file: Path, tmp_path: Path, kind:
         (("--duration", "x"), "--duration: 'x' is not a duration"),
         (("--change", "remove web 10.0.0.99"), "--change 'remove web 10.0.0.99':1:12: service web has no server"),
         (("--plot", "fleet.gif"), "'fleet.gif' is no kind of picture; .svg, .png, .pdf"),
+        (("--flows", "vipd.yaml", "--clients", "5"), "--clients: a file tells whose flows it has"),
         (("--plot", "no/where/fleet.svg"), "there is no directory 'no/where'"),
     ],
 )
@@ -131,6 +132,21 @@ def test_wrong_input_is_one_message(file: Path, arguments: tuple[str, ...], mess
     found = refused(file, *arguments)
     assert message in found
     assert "\n" not in found
+
+
+def test_of_many_services_those_that_change_are_shown(file: Path) -> None:
+    file.write_text(
+        "interfaces: [eth0]\nservices:\n"
+        + "".join(
+            f"  s{n}: {{listen: '192.0.2.1:{n}/tcp', method: dr, maglev_slots: 251, servers: [10.0.0.1, 10.0.0.2]}}\n"
+            for n in range(1, 20)
+        )
+    )
+    output = shown(file, "--flows", "uniform:500", "--change", "drain s7 10.0.0.1", "--scheduler", "wlc")
+    assert output.count("\nSERVER ") == 2
+    assert "s7 192.0.2.1:7/tcp" in output
+    assert "and 18 endpoints more; --json has them all" in output
+    assert shown(file, "--flows", "uniform:500", "--scheduler", "wlc").count("\nSERVER ") == 8
 
 
 def test_without_matplotlib_a_picture_is_refused_and_all_else_works(file: Path) -> None:

@@ -87,3 +87,14 @@ def test_the_same_seed_makes_the_same_report() -> None:
     first, again = (simulate(scene(asked("remove web 10.0.0.12", directors=3))) for _ in range(2))
     assert first == again
     assert first != simulate(scene(asked("remove web 10.0.0.12", directors=3, seed=2)))
+
+
+def test_hundreds_of_services_are_simulated_together() -> None:
+    text = "interfaces: [eth0]\nservices:\n" + "".join(
+        f"  s{n}: {{listen: '192.0.2.{n % 250}:{1000 + n}/tcp', method: dr, maglev_slots: 251, servers: [10.0.0.1]}}\n"
+        for n in range(1, 301)
+    )
+    report = simulate(scene(asked("weight s7 10.0.0.1 2", text=text)))
+    assert len(report.endpoints) == 300
+    [director] = report.directors
+    assert director.connections == report.flows

@@ -72,7 +72,7 @@ def simulate(scene: Scene, told: Callable[[str, int], None] = lambda _what, _cou
         courses.append(course)
         reports.append(_endpoint(scene, course, told))
     told("connection tables", 0)
-    uses = table_uses(courses, table_buckets(scene.situations[0].director.connections), _lost(plan))
+    uses = table_uses(courses, table_buckets(scene.situations[0].director.connections))
     doubts = Doubts(
         sum(course.stale.count for course in courses),
         collisions(courses),
@@ -92,15 +92,6 @@ def _spread(scene: Scene, flows: Flows) -> Words:
             scene.router, flows.sources(rows), flows.port[part], flows.vip, flows.service_port[part], flows.protocol
         )
     return hashed
-
-
-def _lost(plan: Plan) -> dict[int, int]:
-    """When directors went."""
-    return {
-        number: plan.moments[after]
-        for after in range(1, len(plan.fleets))
-        for number in set(plan.fleets[after - 1].members) - set(plan.fleets[after].members)
-    }
 
 
 def _clients(every: Iterable[Flows]) -> int:

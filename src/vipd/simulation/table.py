@@ -7,7 +7,7 @@ forwarded by hash and not remembered (`spec/table.py`, `spec/remember.py`).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vipd.simulation.course import Course
-from vipd.simulation.flows import FOREVER
 from vipd.simulation.hashing import Words, buckets, chunks, flow_hashes
 from vipd.simulation.least import Events, Kind, events, indices, kinds
 from vipd.spec.state import BUCKET
@@ -56,7 +55,7 @@ class TableUse:
 class _Entries:
     """All connections that a director ever remembers, with their course, in the order of courses and flows."""
 
-    course: NDArray[np.uint8]
+    course: Words
     flow: Words
     server: NDArray[np.uint16]
     nat: NDArray[np.bool_]
@@ -64,20 +63,19 @@ class _Entries:
     until: Words
 
     @classmethod
-    def of(cls, courses: Sequence[Course], director: int, lost: int) -> _Entries:
+    def of(cls, courses: Sequence[Course], director: int) -> _Entries:
         parts: list[list[NDArray[Any]]] = []
         for number, course in enumerate(courses):
             stays = course.standing.stays_of(director)
             nat = np.append(np.array(course.cast.both_ways, np.bool_), [False])[stays.server]
-            until = np.minimum(stays.until, np.uint32(lost))
             parts.append(
                 [
-                    np.full(len(nat), number, np.uint8),
+                    np.full(len(nat), number, np.uint32),
                     stays.flow.astype(np.uint32),
                     stays.server,
                     nat,
                     stays.begin,
-                    until,
+                    stays.until,
                 ]
             )
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
@@ -91,13 +89,13 @@ class _Entries:
         return ordered
 
 
-def table_uses(courses: Sequence[Course], bucket_count: int, lost: Mapping[int, int]) -> list[TableUse]:
-    """`lost`: when, in ms, directors went that are not there to the end."""
-    return [_use(courses, number, bucket_count, lost.get(number, FOREVER)) for number in sorted(courses[0].plan.keys)]
+def table_uses(courses: Sequence[Course], bucket_count: int) -> list[TableUse]:
+    return [_use(courses, number, bucket_count) for number in sorted(courses[0].plan.keys)]
 
 
-def _use(courses: Sequence[Course], director: int, bucket_count: int, lost: int) -> TableUse:
-    entries = _Entries.of(courses, director, lost)
+def _use(courses: Sequence[Course], director: int, bucket_count: int) -> TableUse:
+    """After a director is lost nothing begins there: what it forgot then makes no difference."""
+    entries = _Entries.of(courses, director)
     happenings = entries.happenings(courses[0].plan.end)
     peak, most = _peaks(happenings, entries.nat)
     places = bucket_count * BUCKET

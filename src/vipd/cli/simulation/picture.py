@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vipd import plot
+from vipd.cli.simulation.words import counted, time_text
 from vipd.cli.simulation.work import Result, Row
 from vipd.simulation.comparison import Upset
 from vipd.simulation.report import ActReport
@@ -19,14 +20,13 @@ def draw(result: Result, path: Path) -> None:
     rows, report = result.rows, result.configured
     changes = rows[0].verdict.upsets
     directors = f", {len(report.directors)} directors" if len(report.directors) > 1 else ""
-    title = f"{report.flows:,} flows of {report.clients:,} clients{directors}"
+    title = f"{counted(report.flows, 'flow')} of {counted(report.clients, 'client')}{directors}"
     figure = plot.figure(title, 9, 0.6 + (0.8 + 0.3 * len(rows)) * (1 + len(changes)))
     panels = figure.subplots(1 + len(changes), 1, squeeze=False)[:, 0]
     for number, change in enumerate(changes):
         panel = panels[number]
-        panel.set_title(
-            f"'{change.change}', {change.at:.0f} s: of {change.open:,} open connections", loc="left", fontsize=9
-        )
+        what = f"'{change.change}' at {time_text(change.at)}: of {counted(change.open, 'open connection')}"
+        panel.set_title(what, loc="left", fontsize=9)
         _fates(panel, {row.name: row.verdict.upsets[number] for row in rows})
     panels[-1].set_title(
         "share of new connections that each server got, 1 is what its weight asks for", loc="left", fontsize=9

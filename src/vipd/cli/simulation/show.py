@@ -5,25 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 
 from vipd.cli.output import Column, console, fitted
+from vipd.cli.simulation.words import counted, time_text
 from vipd.cli.simulation.work import Result, Row
 from vipd.simulation.comparison import Upset, verdict
 from vipd.simulation.report import ActReport, EndpointReport, Report
+
+_MANY: Final = 8
+"Endpoints with a table of their own."
 
 
 def tables(result: Result) -> None:
     screen = console()
     report = result.configured
-    _say(screen, f"{report.flows:,} flows of {report.clients:,} clients over {_time(report.seconds)}: {result.source}")
+    flows, clients = counted(report.flows, "flow"), counted(report.clients, "client")
+    _say(screen, f"{flows} of {clients} over {time_text(report.seconds)}: {result.source}")
     for note in _left_out(result):
         _say(screen, note)
-    for endpoint in report.endpoints:
+    shown = _shown(report)
+    for endpoint in shown:
         _endpoint(screen, endpoint)
+    if len(shown) < len(report.endpoints):
+        _say(screen, f"\nand {len(report.endpoints) - len(shown):,} endpoints more; --json has them all")
     if len(report.directors) > 1:
         _directors(screen, report)
     rows = result.rows
@@ -38,12 +46,6 @@ def _say(screen: Console, text: str) -> None:
     screen.print(text, soft_wrap=True)
 
 
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
-
-
 def _left_out(result: Result) -> Iterator[str]:
     out = result.left_out
     if out.repeated:
@@ -54,11 +56,19 @@ def _left_out(result: Result) -> Iterator[str]:
         yield f"  {out.unserved:,} more were for no service of their family"
 
 
+def _shown(report: Report) -> Sequence[EndpointReport]:
+    """Of many, those that changes are about."""
+    if len(report.endpoints) <= _MANY:
+        return report.endpoints
+    changed = [each for each in report.endpoints if any(_standing(act) != _standing(each.acts[0]) for act in each.acts)]
+    return (changed or report.endpoints)[:_MANY]
+
+
 def _endpoint(screen: Console, endpoint: EndpointReport) -> None:
     """A table for each situation in which it has other servers or weights."""
     before: ActReport | None = None
     for act in endpoint.acts:
-        what = f", after '{act.change}' at {_time(act.at)}" if act.change else ""
+        what = f", after '{act.change}' at {time_text(act.at)}" if act.change else ""
         if before is not None and _standing(before) == _standing(act):
             _say(screen, f"\n{endpoint.service} {endpoint.endpoint}{what}: servers and weights as before; {_sums(act)}")
         else:
@@ -73,7 +83,7 @@ def _standing(act: ActReport) -> list[tuple[str, int, bool]]:
 
 def _sums(act: ActReport) -> str:
     refused = f", {act.refused:,} refused: no server takes any" if act.refused else ""
-    return f"{act.connections:,} new connections{refused}"
+    return f"{counted(act.connections, 'new connection')}{refused}"
 
 
 def _servers(screen: Console, act: ActReport) -> None:
@@ -105,7 +115,7 @@ def _directors(screen: Console, report: Report) -> None:
     columns = [
         Column("DIRECTOR", right=True),
         Column("CONNECTIONS", right=True),
-        Column("MOST AT ONCE", right=True),
+        Column("REMEMBERED AT ONCE", right=True),
         Column("TABLE FULL TO", right=True),
         Column("WITHOUT ROOM", right=True),
     ]
@@ -145,12 +155,12 @@ def _upset(screen: Console, upset: Upset, rows: Sequence[tuple[str, Upset]]) -> 
         Column("UNAVOIDABLE", right=True, rank=2),
         Column("CLIENTS MOVED", right=True, rank=3),
     ]
-    _say(screen, f"\n'{upset.change}' at {_time(upset.at)}: what becomes of the connections that are open")
+    _say(screen, f"\n'{upset.change}' at {time_text(upset.at)}: what becomes of the connections that are open")
     _table(screen, columns, told)
 
 
 def _balance(screen: Console, compared: Sequence[Row]) -> None:
-    _say(screen, "\nthe worst-off server's load, as a multiple of what its weight asks for")
+    _say(screen, "\nthe most loaded server, as a multiple of what its weight asks for")
     columns = [
         Column("SCHEDULER"),
         Column("NEW CONNECTIONS", right=True),
@@ -166,8 +176,10 @@ def _balance(screen: Console, compared: Sequence[Row]) -> None:
 
 
 def _table(screen: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    table, _ = fitted(columns, rows, screen)
+    table, left_out = fitted(columns, rows, screen)
     screen.print(table)
+    if left_out:
+        _say(screen, f"a wider terminal also shows {', '.join(left_out)}")
 
 
 def _notes(result: Result) -> Iterator[str]:

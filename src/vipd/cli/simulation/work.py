@@ -13,6 +13,7 @@ from rich.console import Console
 
 from vipd.cli.output import short
 from vipd.cli.simulation import options, reading, running
+from vipd.cli.simulation.words import time_text
 from vipd.config.values import printable
 from vipd.errors import ConfigError, Problem, WireError
 from vipd.model.director import Scheduler
@@ -103,9 +104,12 @@ def _scene(asked: Asked, given: Given) -> tuple[Scene, LeftOut, str]:
         recipe = made_up.recipe(given.clients, given.rate, given.duration)
         scene, left_out = staging.made_up(asked, recipe)
         law = f"zipf, exponent {recipe.alpha:g}" if made_up.popularity == "zipf" else "uniform"
-        lasting = f"{given.duration.mean:g} s each in the mean ({given.duration.law})"
-        source = f"made up ({law}, seed {asked.seed}), {short(recipe.rate)} a second, {lasting}"
+        often = short(recipe.rate) if recipe.rate >= 100 else f"{recipe.rate:.2g}"
+        lasting = f"{time_text(given.duration.mean)} each in the mean ({given.duration.law})"
+        source = f"made up ({law}, seed {asked.seed}), {often} a second, {lasting}"
         return scene, left_out, source
+    if given.clients is not None:
+        options.refuse("--clients", "a file tells whose flows it has; this is for flows that are made up")
     told = reading.read(Path(given.flows), asked)
     rate = given.rate or len(told.gathering) / options.SPAN
     try:
