@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.support.frame_cli import capture_file, refused, shown, told
+from tests.support.frame_cli import capture_file, frame, refused, shown, told
 from tests.support.specimens import ETHERNET
 
 BUILT = [
@@ -56,7 +57,7 @@ def test_what_is_built_is_read_again(
     ("arguments", "message"),
     [
         (("hdlc", "--address", "0x"), "--address: "),
-        (("hdlc", "--address", ""), "--address: an address has one octet or more"),
+        (("hdlc", "--address", ""), "--address: there is not one octet in it"),
         (("hdlc", "--control", "WHAT"), "--control: 'WHAT' is none of I, RR"),
         (("hdlc", "--control", "RR", "--nr", "8"), "--control: the number 8 does not fit"),
         (("hdlc", "--text", "a", "--hex", "00"), "one of FILE, --hex HEX and --text TEXT"),
@@ -64,7 +65,15 @@ def test_what_is_built_is_read_again(
         (("ppp", "--protocol", "whatever"), "--protocol: 'whatever' is no number"),
         (("ppp", "--protocol", "0020"), "--protocol: 0x0020 is none"),
         (("ppp", "--protocol", "lcp", "--code", "256"), "--code: 256 does not fit into an octet"),
-        (("cisco-hdlc", "--keepalive", "5"), "--keepalive: "),
+        (("hdlc", "--address", "0z"), "--address: 'z' at offset 1 is no hex digit"),
+        (("hdlc", "--control", "RR", "--ns", "0"), "--control: only an I frame has a number of its own"),
+        (("hdlc", "--text", "x" * 65_001), "65001 octets are more than a frame carries"),
+        *(
+            (("cisco-hdlc", f"--keepalive={wrong}"), f"--keepalive: '{wrong}' is no two numbers of 32 bits")
+            for wrong in ("5", "-1,4", "5,4294967296", "5,99999999999", "5,4,3", "a,b")
+        ),
+        (("ethernet", "--type", "05ff", "--text", "x"), "--type: 0x05ff would be a length"),
+        (("ethernet", "--to", "02-00:00-00-00-01", "--type", "arp"), "--to: '02-00:00-00-00-01' is no MAC address"),
         (("cisco-hdlc", "--keepalive", "1,2", "--type", "cdp"), "--keepalive: a keep-alive has its type"),
         (("ethernet", "--to", "zz", "--type", "arp"), "--to: 'zz' is no MAC address"),
         (("ethernet", "--vlan", "4096", "--type", "arp"), "--vlan: 4096 is none"),
@@ -77,6 +86,23 @@ def test_what_is_built_is_read_again(
 )
 def test_what_cannot_be_built_is_refused(arguments: tuple[str, ...], message: str) -> None:
     assert message in refused("encode", *arguments)
+
+
+@pytest.mark.parametrize("written", ["02:00:00:00:0A:0b", "02-00-00-00-0a-0b", "0200.0000.0a0b", "020000000a0b"])
+def test_a_mac_address_is_read_as_people_write_it(written: str) -> None:
+    assert shown("encode", "ethernet", "--to", written, "--type", "arp", "--framing", "none").startswith(
+        "02 00 00 00 0a 0b 02 00"
+    )
+
+
+@pytest.mark.parametrize("protocol", ["hdlc", "ppp", "ethernet"])
+def test_the_largest_frame_that_is_built_is_read_again(tmp_path: Path, protocol: str) -> None:
+    carried, line = tmp_path / "carried", tmp_path / "line"
+    carried.write_bytes(b"\xff" * 65_000)
+    more = {"hdlc": (), "ppp": ("--protocol", "lcp", "--code", "1"), "ethernet": ("--type", "88b5")}[protocol]
+    shown("encode", protocol, str(carried), *more, "-o", str(line))
+    [found] = json.loads(frame("decode", protocol, str(line), "--json").stdout)["frames"]
+    assert b"\xff" * 65_000 in bytes.fromhex(found["octets"])
 
 
 def test_what_is_carried_may_come_from_a_file(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tests.support.frame_cli import capture_file, frame, refused, shown, told
-from tests.support.specimens import ETHERNET
+from tests.support.specimens import ETHERNET, PPP
 
 VIP, VIP6 = "203.0.113.10", "2001:db8:f::10"
 
@@ -141,14 +141,22 @@ def test_a_packet_that_ends_here_is_answered_and_the_exit_code_tells() -> None:
         (("--method", "nat", "--server", "10.0.0.11:0"), "'0' is no port"),
         (("--method", "nat", "--server", "host"), "'host' is no address"),
         (("--method", "nat", "--server", "2001:db8::1"), "an address of the VIP's family, IPv4"),
-        (("--method", "nat", "--hex", "00"), "no packet in an Ethernet frame"),
-        (("--method", "nat", "--hex", ETHERNET["arp"].hex()), "no packet in an Ethernet frame"),
+        (("--method", "nat", "--hex", "00"), "--hex: no Ethernet frame with a packet for a director: 6 bytes"),
         (("--method", "nat", "--hex", ETHERNET["ping"].hex()), "a director forwards TCP and UDP; this is protocol 1"),
         (("--method", "nat", "/nowhere"), "/nowhere: cannot be read"),
+        (("--method", "nat", "--ipv6", "--hex", ETHERNET["tcp"].hex()), "--ipv6: it is for where no frame is given"),
+        (("--method", "nat", "--form", "hex"), "is needed"),
+        (("--method", "nat", "--hex", ETHERNET["arp"].hex()), "--hex: no Ethernet frame with a packet for a director"),
+        (("--method", "nat", "--hex", ETHERNET["arp"].hex()), "it carries no IP packet but type 0x0806"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], message: str) -> None:
     assert message in refused("forward", *arguments)
+
+
+def test_a_capture_of_another_link_is_refused(tmp_path: Path) -> None:
+    path = capture_file(tmp_path / "ppp.pcap", 9, [PPP["tcp"]])
+    assert "its frames are of link type 9, not Ethernet" in refused("forward", "--method", "nat", path)
 
 
 def test_a_capture_without_a_frame_is_refused(tmp_path: Path) -> None:

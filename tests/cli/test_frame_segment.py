@@ -59,6 +59,7 @@ def test_without_events_a_segment_tells_its_own_story(kind: str) -> None:
         (("switch", "--vlan", "a=4095"), "VLAN 4095: 1 to 4094 expected"),
         (("p2p", "--ports", "3"), "a line has two ends"),
         (("p2p", "--loop"), "a line has two ends"),
+        (("p2p", "a:b", "c:a"), "there is no end left for c: a line has two"),
     ],
 )
 def test_events_and_options_that_make_no_sense_are_refused(arguments: tuple[str, ...], message: str) -> None:

@@ -21,6 +21,7 @@ TAG_TYPES: Final = (TYPE_VLAN, TYPE_SERVICE_VLAN)
 MAX_LENGTH: Final = 1500
 "Up to here the field behind the addresses is a length (802.3 3.2.6)."
 MIN_TYPE: Final = 0x0600
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
 MIN_FRAME: Final = 60
 "Octets without FCS: a shorter one could end before a collision at the far end is heard."
 
@@ -85,13 +86,12 @@ def mac_text(mac: bytes) -> str:
 
 
 def mac_bytes(text: str) -> bytes:
-    try:
-        mac = bytes.fromhex(text.replace(":", ""))
-    except ValueError:
-        raise WireError(f"{text!r} is no MAC address") from None
-    if len(mac) != 6:
-        raise WireError(f"{text!r} is no MAC address")
-    return mac
+    """As it is written by `mac_text`, with hyphens instead, in three parts with dots, or without anything between."""
+    for between, digits in ((":", 2), ("-", 2), (".", 4), ("", 12)):
+        parts = text.split(between) if between else [text]
+        if len(parts) * digits == 12 and all(len(part) == digits and _HEX.issuperset(part) for part in parts):
+            return bytes.fromhex("".join(parts))
+    raise WireError(f"{text!r} is no MAC address; 02:00:00:00:00:01 is")
 
 
 def multicast_mac(group: IPv6Address) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Final
 
 from vipd.cli.frame.choices import Fcs, Form, Framing, Modulo, Protocol
 from vipd.cli.frame.numbers import MODULI, number_from
-from vipd.cli.frame.source import Bits, Capture, given, mistake
+from vipd.cli.frame.source import Bits, Capture, given, mistake, octets_of_hex
 from vipd.errors import WireError
 from vipd.wire import cisco_hdlc, ethernet, hdlc, pcap, ppp
 from vipd.wire.async_hdlc import AsyncFramer
@@ -36,11 +37,20 @@ _LINK_TYPES: Final = {
     Protocol.CISCO_HDLC: LinkType.CISCO_HDLC,
     Protocol.ETHERNET: LinkType.ETHERNET,
 }
+_MOST: Final = 65_000
+"What an IP packet may have and a PPP packet's length can tell, with room for headers."
 _IP: Final = {4: ("ipv4", 0x21, 0x0800), 6: ("ipv6", 0x57, 0x86DD)}
 
 
 def payload(file: str | None, digits: str | None, text: str | None) -> bytes:
     """Of the one that was given; nothing if none was."""
+    carried = _given(file, digits, text)
+    if len(carried) > _MOST:
+        raise mistake("", f"{len(carried)} octets are more than a frame carries; at most {_MOST} are taken")
+    return carried
+
+
+def _given(file: str | None, digits: str | None, text: str | None) -> bytes:
     if text is not None:
         if file is not None or digits is not None:
             raise mistake("", "one of FILE, --hex HEX and --text TEXT, not two of them")
@@ -62,20 +72,19 @@ def _told_of(option: str) -> Iterator[None]:
 
 
 def hdlc_frame(
-    address: str, control: str, sent: int, expected: int, poll: bool, modulo: Modulo, information: bytes
+    address: str, control: str, sent: int | None, expected: int, poll: bool, modulo: Modulo, information: bytes
 ) -> bytes:
-    with _told_of("--address"):
-        octets = bytes.fromhex(address)
-        if not octets:
-            raise ValueError("an address has one octet or more")
+    octets = octets_of_hex("--address", address)
     with _told_of("--control"):
         frame = hdlc.Frame(octets, _control(control.upper(), sent, expected, poll), information)
         return frame.encode(MODULI[modulo])
 
 
-def _control(name: str, sent: int, expected: int, poll: bool) -> hdlc.Control:
+def _control(name: str, sent: int | None, expected: int, poll: bool) -> hdlc.Control:
     if name == "I":
-        return Information(sent, expected, poll)
+        return Information(sent or 0, expected, poll)
+    if sent is not None:
+        raise ValueError(f"only an I frame has a number of its own, N(S), {name} has none")
     if name in Supervision.__members__:
         return Supervisory(Supervision[name], expected, poll)
     if name in hdlc.OCTETS:
@@ -102,8 +111,10 @@ def cisco_frame(kind: str | None, keepalive: str | None, broadcast: bool, data: 
         if kind is not None or data:
             raise mistake("--keepalive", "a keep-alive has its type and carries nothing else")
         with _told_of("--keepalive"):
-            mine, yours = (int(number) for number in keepalive.split(","))
-            packet = cisco_hdlc.Keepalive(mine, yours).encode()
+            numbers = re.fullmatch(r"(\d{1,10}),(\d{1,10})", keepalive)
+            if numbers is None or max(int(numbers[1]), int(numbers[2])) > 0xFFFFFFFF:
+                raise ValueError(f"{keepalive!r} is no two numbers of 32 bits; 5,4 is: mine, then yours")
+            packet = cisco_hdlc.Keepalive(int(numbers[1]), int(numbers[2])).encode()
         return cisco_hdlc.Frame(address, cisco_hdlc.Type.SLARP, packet).encode()
     number = number_from("--type", kind, _ETHER_TYPES) if kind else _of_ip("--type", data, 2)
     return cisco_hdlc.Frame(address, number, data).encode()
@@ -111,6 +122,8 @@ def cisco_frame(kind: str | None, keepalive: str | None, broadcast: bool, data: 
 
 def ethernet_frame(to: str, by: str, kind: str | None, vlans: tuple[int, ...], priority: int, data: bytes) -> bytes:
     number = number_from("--type", kind, _ETHER_TYPES) if kind else _of_ip("--type", data, 2)
+    if number < ethernet.MIN_TYPE:
+        raise mistake("--type", f"0x{number:04x} would be a length; types begin at 0600")
     for vlan in vlans:
         if not 0 <= vlan <= 4095:
             raise mistake("--vlan", f"{vlan} is none; 1 to 4094 are, 0 for a tag that tells a priority only")

@@ -48,7 +48,9 @@ def hdlc(
     control: Annotated[
         str, typer.Option(metavar="KIND", help="I; RR, RNR, REJ, SREJ; UI, SABM, UA, DISC and the others of its kind.")
     ] = "UI",
-    sent: Annotated[int, typer.Option("--ns", metavar="N", help="N(S) of an I frame: its number.")] = 0,
+    sent: Annotated[
+        int | None, typer.Option("--ns", metavar="N", help="N(S) of an I frame: its number; 0 by default.")
+    ] = None,
     expected: Annotated[int, typer.Option("--nr", metavar="N", help="N(R): the number that is expected next.")] = 0,
     poll: Annotated[bool, typer.Option("--poll", help="Set the poll or final bit.")] = False,
     modulo: Annotated[Modulo, typer.Option(help="How far frames are counted.")] = Modulo.EIGHT,

@@ -24,6 +24,7 @@ from vipd.spec import Configuration, Decision, Ingress, Interface, Server, Servi
 from vipd.spec.routes import Route, StaticRoutes
 from vipd.wire import ethernet, ip
 from vipd.wire.bits import BitOrder
+from vipd.wire.pcap import LinkType
 from vipd.wire.transport import SYN, Tcp
 
 _OUTSIDE, _INSIDE = 1, 2
@@ -49,6 +50,7 @@ _NOTES: Final = {
     "route_nat": _ROUTED,
     "route_tun": _ROUTED,
 }
+_IP_TYPES: Final = (0x0800, ethernet.TYPE_IPV6)
 _HEADER: Final = 14
 "Octets of Ethernet's."
 
@@ -67,8 +69,8 @@ class Question:
 
 def answer(question: Question, as_json: bool) -> bool:
     """Whether the packet goes on to the server."""
-    frame = _frame(question)
-    decision = _decided(question, frame)
+    frame, name = _frame(question)
+    decision = _decided(question, frame, name)
     leaves = decision.action in (Action.FORWARD, Action.ROUTE, Action.REPLY)
     after = decision.frame if leaves else b""
     # The kernel takes Ethernet's header off before it sends over such a link.
@@ -82,9 +84,10 @@ def answer(question: Question, as_json: bool) -> bool:
     return decision.action in (Action.FORWARD, Action.ROUTE)
 
 
-def _frame(question: Question) -> bytes:
+def _frame(question: Question) -> tuple[bytes, str]:
+    """And where it is from."""
     if question.file is None and question.digits is None and question.form is None:
-        return _example(question.ipv6)
+        return _example(question.ipv6), ""
     if question.ipv6:
         raise mistake("--ipv6", "it is for where no frame is given")
     with given(question.file, None, question.digits, question.form) as source:
@@ -92,9 +95,11 @@ def _frame(question: Question) -> bytes:
             first = next(iter(islice(source.frames(), 1)), None)
             if first is None:
                 raise mistake(source.name, "there is no frame in it")
-            return first.data
+            if first.link_type != LinkType.ETHERNET:
+                raise mistake(source.name, f"its frames are of link type {first.link_type}, not Ethernet")
+            return first.data, source.name
         octets = source.as_octets(BitOrder.LSB_FIRST) if isinstance(source, Bits) else source.pieces
-        return octets[0]
+        return octets[0], source.name
 
 
 def _example(ipv6: bool) -> bytes:
@@ -112,8 +117,8 @@ def _example(ipv6: bool) -> bytes:
     return ethernet.Frame(to, by, ethernet.TYPE_IPV6 if ipv6 else 0x0800, packet.encode()).encode()
 
 
-def _decided(question: Question, frame: bytes) -> Decision:
-    vip, transport, port = _asked_for(frame)
+def _decided(question: Question, frame: bytes, name: str) -> Decision:
+    vip, transport, port = _asked_for(frame, name)
     address, server_port = _server(question, vip)
     method = Method(question.method)
     if method is not Method.TUN and address.version != vip.version:
@@ -132,16 +137,18 @@ def _decided(question: Question, frame: bytes) -> Decision:
     return decide(configuration, State(), frame, Ingress(_OUTSIDE), _NOW, routes)
 
 
-def _asked_for(frame: bytes) -> tuple[Address, Transport, int]:
+def _asked_for(frame: bytes, name: str) -> tuple[Address, Transport, int]:
     """VIP, transport and port of a frame that a client could have sent."""
     try:
         found = ethernet.Frame.decode(frame)
+        if found.type not in _IP_TYPES:
+            raise WireError(f"it carries no IP packet but type 0x{found.type:04x}")
         packet = ip.decode(found.payload, whole=False)
     except WireError as error:
-        raise mistake("FILE", f"no packet in an Ethernet frame: {error}") from None
+        raise mistake(name, f"no Ethernet frame with a packet for a director: {error}") from None
     transports = {ip.TCP: Transport.TCP, ip.UDP: Transport.UDP}
     if packet.protocol not in transports or len(packet.payload) < 4:
-        raise mistake("FILE", f"a director forwards TCP and UDP; this is protocol {packet.protocol}")
+        raise mistake(name, f"a director forwards TCP and UDP; this is protocol {packet.protocol}")
     return packet.destination, transports[packet.protocol], int.from_bytes(packet.payload[2:4], "big")
 
 

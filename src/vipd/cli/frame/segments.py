@@ -93,6 +93,8 @@ class _Stage:
     def place(self, station: str) -> int:
         if station not in self.places:
             free = [port for port in range(self.port_count) if port not in self.places.values()]
+            if not free and self.setup.kind is SegmentKind.POINT_TO_POINT:
+                raise mistake("EVENT", f"there is no end left for {station}: a line has two, and no more")
             if not free:
                 raise mistake("EVENT", f"there is no port left for {station}; --ports {self.port_count + 1} makes one")
             self.places[station] = free[0]

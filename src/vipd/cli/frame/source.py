@@ -20,6 +20,8 @@ from vipd.wire.pcap import Captured
 
 MOST: Final = 512 * 1024
 "Octets that are looked at at once; captures are read frame by frame."
+_MOST_WRITTEN: Final = 10 * MOST
+"The same as text: its bits, and what stands between them."
 _SIGNS: Final = re.compile(
     r"(?P<prefix>(?<![0-9a-fA-F])0[xX]|\\x)|(?P<digit>[0-9a-fA-F])|(?P<end>\n[ \t\r]*\n|\Z)"
     r"|(?P<between>[\s_|.,:-])|(?P<wrong>.)"
@@ -125,16 +127,34 @@ def _of_stream(name: str, file: BufferedIOBase, form: Form | None) -> Source:
         start = file.read(4)
         if form is Form.CAPTURE or (form is None and capture.is_capture(start)):
             return Capture(name, _Live(start, file))
-        start += file.read(MOST + 1 - len(start))
+        start += file.read(_MOST_WRITTEN + 1 - len(start))
     except OSError as error:
         raise mistake(name, f"cannot be read: {error.strerror}") from None
-    if len(start) > MOST:
-        raise mistake(name, f"more than {MOST} octets, which is no capture file; look at a part of it: head -c {MOST}")
     if not start:
         raise mistake(name, "it is empty")
     if form is Form.BINARY or (form is None and not _is_text(start)):
-        return Octets(name, (start,))
-    return of_text(name, start.decode("ascii", "replace"), form)
+        return _bounded(Octets(name, (start,)))
+    if len(start) > _MOST_WRITTEN:
+        raise _too_long(name)
+    return _bounded(of_text(name, start.decode("ascii", "replace"), form))
+
+
+def _bounded(source: Bits | Octets) -> Bits | Octets:
+    octets = len(source.bits) // 8 if isinstance(source, Bits) else sum(map(len, source.pieces))
+    if octets > MOST:
+        raise _too_long(source.name)
+    return source
+
+
+def _too_long(name: str) -> ConfigError:
+    return mistake(name, f"more than {MOST} octets, and no capture; look at a part of it: head -c {MOST}")
+
+
+def octets_of_hex(option: str, text: str) -> bytes:
+    """At least one, as people write them."""
+    source = of_text(option, text, Form.HEX)
+    assert isinstance(source, Octets)
+    return source.whole
 
 
 class _Live:
@@ -152,7 +172,7 @@ def _is_text(octets: bytes) -> bool:
     return all(32 <= octet < 127 or octet in b"\t\r\n" for octet in octets)
 
 
-def of_text(name: str, text: str, form: Form | None) -> Source:
+def of_text(name: str, text: str, form: Form | None) -> Bits | Octets:
     # Comments become spaces, so that offsets stay what they are in the file; and so do a dump's columns
     # of offsets and characters.
     text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment[0]), text)
