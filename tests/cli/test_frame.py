@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -231,6 +232,9 @@ def test_what_cannot_be_read_is_refused_with_the_place(arguments: tuple[str, ...
             "147, not ethernet, which vipd",
         ),
         (b"\0" * 600_000, "head -c 524288"),
+        (b"ab" * 600_000, "head -c 524288"),
+        (b"01" * 3_000_000, "head -c 524288"),
+        (gzip.compress(b"anything"), "it is compressed: gunzip < "),
         (b"0000: " + b"a" * 100_000 + b"!", "'!' at offset 100006 is no hex digit"),
     ],
 )

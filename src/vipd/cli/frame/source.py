@@ -22,6 +22,8 @@ MOST: Final = 512 * 1024
 "Octets that are looked at at once; captures are read frame by frame."
 _MOST_WRITTEN: Final = 10 * MOST
 "The same as text: its bits, and what stands between them."
+_COMPRESSED: Final = {b"\x1f\x8b\x08": "gunzip", b"\xfd7zXZ\0": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
+"What a compressed file begins with (RFC 1952, RFC 8878; xz's own format), and what undoes it."
 _SIGNS: Final = re.compile(
     r"(?P<prefix>(?<![0-9a-fA-F])0[xX]|\\x)|(?P<digit>[0-9a-fA-F])|(?P<end>\n[ \t\r]*\n|\Z)"
     r"|(?P<between>[\s_|.,:-])|(?P<wrong>.)"
@@ -132,6 +134,9 @@ def _of_stream(name: str, file: BufferedIOBase, form: Form | None) -> Source:
         raise mistake(name, f"cannot be read: {error.strerror}") from None
     if not start:
         raise mistake(name, "it is empty")
+    for magic, program in _COMPRESSED.items():
+        if form is None and start.startswith(magic):
+            raise mistake(name, f"it is compressed: {program} < {name} | vipd frame ... - reads it")
     if form is Form.BINARY or (form is None and not _is_text(start)):
         return _bounded(Octets(name, (start,)))
     if len(start) > _MOST_WRITTEN:
