@@ -60,7 +60,7 @@ class Step:
 class Seen:
     frames: tuple[Frame, ...] = ()
     connection: str = ""
-    "State, seconds until it expires in fives, server's port; empty: none is known."
+    "State, seconds until it expires in tens, server's port; empty: none is known."
     counts: str = ""
     "Active and inactive connections."
 

@@ -7,7 +7,8 @@ from typing import Final, Protocol
 from tests.golden.data import Action, Case, Frame, Seen, Step
 from tests.golden.services import SERVICES, Service
 
-_STEP: Final = 5
+_STEP: Final = 10
+"Seconds; all timeouts are a number of these."
 
 
 class Directing(Protocol):
@@ -47,5 +48,5 @@ def _seen(director: Directing, case: Case, step: Step) -> Seen:
 
 
 def told(state: str, left: float, port: int) -> str:
-    """A connection as `Seen.connection` has it; seconds in fives, whatever time the steps before took."""
+    """A connection as `Seen.connection` has it; seconds in tens, whatever time the steps before took."""
     return f"{state.upper()} {round(left / _STEP) * _STEP} to {port}"

@@ -28,8 +28,12 @@ _LINE: Final = 120
 _CONNECTIONS: Final = Path("/proc/thread-self/net/ip_vs_conn")
 _SERVICES: Final = Path("/proc/thread-self/net/ip_vs")
 _SYSCTLS: Final = Path("/proc/sys/net/ipv4/vs")
-_SETTLE: Final = 0.5
-"Seconds in which the kernel ends the connections of a server that was removed, if it does."
+_OF_THIS_MACHINE: Final = ("sync_qlen_max",)
+"Settings whose default follows from how much memory there is."
+_TIMEOUTS: Final = (10, 30, 60, 120, 300, 900)
+"Seconds, of IPVS's states (`tcp_timeouts` and `udp_timeouts` in its sources)."
+_PATIENCE: Final = 60.0
+_PAUSE: Final = 0.05
 
 
 class Ipvs:
@@ -51,7 +55,8 @@ class Ipvs:
             case [verb, name]:
                 self._changed.add(name)
                 _ipvsadm(changes(SERVICES[name], verb))
-                time.sleep(_SETTLE)
+                if verb == "remove" and int((_SYSCTLS / "expire_nodest_conn").read_text()):
+                    self._until_ended(SERVICES[name])
 
     def restore(self) -> None:
         for name, value in self._settings.items():
@@ -73,11 +78,17 @@ class Ipvs:
 
     def _connection(self, port: int) -> str:
         """Columns: protocol, client, its port, VIP, its port, server, its port, state, seconds left."""
-        clients = {ip_address(client).packed.hex() for client in CLIENT.values()}
-        with _CONNECTIONS.open() as rows:
-            known = [row.split() for row in rows]
-        found = [row for row in known if row[2] == f"{port:04X}" and row[1].replace(":", "").lower() in clients]
-        return ", ".join(sorted(told(row[7], int(row[8]), int(row[6], 16)) for row in found))
+        clients = [_packed(client) for client in CLIENT.values()]
+        found = [row for row in _connections() if row[2] == f"{port:04X}" and row[1].replace(":", "") in clients]
+        return ", ".join(sorted(told(row[7], _timeout(int(row[8])), int(row[6], 16)) for row in found))
+
+    def _until_ended(self, service: Service) -> None:
+        """The kernel ends connections of a server that was removed when it has the time."""
+        vip, port = _packed(VIP[service.family]), f"{service.port:04X}"
+        deadline = time.monotonic() + _PATIENCE
+        while left := [row for row in _connections() if row[3].replace(":", "") == vip and row[4] == port]:
+            assert time.monotonic() < deadline, f"these do not end: {left}"
+            time.sleep(_PAUSE)
 
     def counts(self, service: Service) -> str:
         vip = ip_address(VIP[service.family])
@@ -88,8 +99,27 @@ class Ipvs:
         return ", ".join(f"{row.split()[-2]}/{row.split()[-1]}" for row in found[1].splitlines())
 
 
+def _connections() -> list[list[str]]:
+    with _CONNECTIONS.open() as rows:
+        return [row.upper().split() for row in rows]
+
+
+def _timeout(left: int) -> int:
+    """Which one it was when the case began: none takes so long that the next smaller one would be meant."""
+    return next(timeout for timeout in _TIMEOUTS if left <= timeout)
+
+
+def _packed(address: str) -> str:
+    return ip_address(address).packed.hex().upper()
+
+
 def _ipvsadm(lines: Iterable[str]) -> None:
     subprocess.run(["ipvsadm", "--restore"], input="".join(f"{line}\n" for line in lines), text=True, check=True)
+
+
+def _settings() -> dict[str, str]:
+    paths = sorted(path for path in _SYSCTLS.iterdir() if path.name not in _OF_THIS_MACHINE)
+    return {path.name: path.read_text().strip() for path in paths}
 
 
 def main() -> None:
@@ -98,7 +128,7 @@ def main() -> None:
     with site.wires.entered():
         ipvs = Ipvs(site)
         recorded = tuple(Recorded(case, play(ipvs, case)) for case in cases())
-        settings = {path.name: path.read_text().strip() for path in sorted(_SYSCTLS.iterdir()) if path.is_file()}
+        settings = _settings()
     site.close()
     made_by = {
         "made by": "make goldens",

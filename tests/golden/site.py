@@ -40,6 +40,9 @@ _SETTINGS: Final = {
     "ipv6/auto_flowlabels": 0,
     "ipv4/ipfrag_time": 3600,
     "ipv6/ip6frag_time": 3600,
+    # What an error told of a way's MTU is known to the last case.
+    "ipv4/route/mtu_expires": 36_000,
+    "ipv6/route/mtu_expires": 36_000,
     "ipv4/conf/all/forwarding": 1,
     "ipv6/conf/all/forwarding": 1,
     "ipv4/conf/all/rp_filter": 0,
