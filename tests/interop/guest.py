@@ -33,6 +33,7 @@ _PROGRAMS: Final = {
     "mkdir": "coreutils",
     "modprobe": "kmod",
     "mount": "mount",
+    "umount": "mount",
     "mountpoint": "util-linux",
     "nft": "nftables",
     "nsenter": "util-linux",

@@ -10,7 +10,7 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 
 from tests.netns.conftest import MakeSite
-from tests.support.labs import Site
+from tests.support.labs import Site, mac
 from tests.support.talk import Tcp, Udp, eventually
 from vipd.lab import namespace
 from vipd.lab.topology import DR, FAMILIES
@@ -19,10 +19,6 @@ from vipd.model.director import Transport
 EACH_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 FLUSHES = 100
 NEW_MAC = "02:00:00:00:99:01"
-
-
-def mac(where: Site, host: str, device: str = "eth0") -> str:
-    return where.lab.run(host, "ip", "-br", "link", "show", "dev", device).split()[2]
 
 
 def forget(where: Site, host: str, address: str) -> None:

@@ -17,7 +17,7 @@ from scapy.packet import Raw
 from scapy.utils import rdpcap
 
 from tests.netns.conftest import MakeSite
-from tests.support.labs import Site, site
+from tests.support.labs import Site, mac, site
 from tests.support.talk import Udp
 from tests.support.topologies import BEHIND_ROUTER
 from vipd.lab.configuration import director_configuration
@@ -287,8 +287,3 @@ def datagram(where: Site, client: Address, number: int, port: int) -> list[bytes
         extension = IPv6ExtHdrFragment(nh=17, offset=place * 126, m=int(piece is not pieces[-1]), id=number)
         frames.append(bytes(head / IPv6(src=str(client), dst=str(vip)) / extension / Raw(piece)))
     return frames
-
-
-def mac(where: Site, host: str, device: str) -> str:
-    told = where.lab.run(host, "ip", "-br", "link", "show", "dev", device)
-    return told.split()[2]

@@ -194,6 +194,11 @@ class Site:
         return started
 
 
+def mac(where: Site, host: str, device: str = "eth0") -> str:
+    told = where.lab.run(host, "ip", "-br", "link", "show", "dev", device)
+    return told.split()[2]
+
+
 def _is_stable(found: list[Books]) -> bool:
     return len(found) > 1 and found[-1] == found[-2]
 

@@ -51,6 +51,8 @@ _SILENT: Final = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/
 
 _UPLINK: Final = 100
 "The routing table for packets from the VIP, and its rule's place."
+_REPEATED: Final = 0xFFFF & ~(1 << 1)
+"Of 01:80:c2:00:00:0x, which a bridge keeps for itself: all but the pause frame, which the kernel lets nobody pass on."
 _SIOCETHTOOL: Final = 0x8946
 _ETHTOOL_STXCSUM: Final = 0x17
 
@@ -93,6 +95,8 @@ class Network:
                 bridge = switch.link_lookup(ifname=link.segment)[0]
                 index = switch.link_lookup(ifname=port)[0]
                 switch.link("set", index=index, master=bridge)
+                if self.topology.segment(link.segment).hub:
+                    switch.brport("set", index=index, group_fwd_mask=_REPEATED)
                 if host.role is Role.DIRECTOR:
                     program.attach(switch, index, passing)
                 switch.link("set", index=index, state="up")
@@ -169,7 +173,8 @@ def _af(family: int) -> int:
 
 def _add_bridge(switch: IPRoute, segment: Segment) -> None:
     # No spanning tree, so a port forwards at once; no snooping, so that nothing waits for a querier.
-    switch.link("add", ifname=segment.name, kind="bridge", br_stp_state=0, br_mcast_snooping=0)
+    options = {"br_stp_state": 0, "br_mcast_snooping": 0} | ({"br_ageing_time": 0} if segment.hub else {})
+    switch.link("add", ifname=segment.name, kind="bridge", **options)
     switch.link("set", index=switch.link_lookup(ifname=segment.name)[0], state="up")
 
 

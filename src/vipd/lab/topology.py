@@ -37,6 +37,8 @@ class Segment:
     name: str
     ipv4: IPv4Network
     ipv6: IPv6Network
+    hub: bool = False
+    "It learns nothing: every frame goes to every other port."
 
     def address(self, number: int, family: int) -> Address:
         # Read as hexadecimal, so that .10 and ::10 are the same host to the eye.
