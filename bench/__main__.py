@@ -14,7 +14,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 from rich.console import Console
 
-from bench import control, framing, links, live, loads, simulation, testrun
+from bench import control, framing, links, live, loads, simulation, testrun, tracing
 from bench.effort import QUICK, Effort
 from bench.harness import MeasureError
 from bench.report import Row, dump, show
@@ -23,6 +23,7 @@ from vipd.errors import DirectorError
 Part: TypeAlias = Callable[[Effort, Callable[[str], None]], Iterator[Row]]
 PARTS: Final[dict[str, Part]] = {
     "testrun": testrun.rows,
+    "tracing": tracing.rows,
     "packets": live.rows,
     "loads": loads.rows,
     "control": control.rows,

@@ -117,7 +117,7 @@ def _replies(forward: Traffic) -> Traffic:
     )
 
 
-def _fill(bed: Bed, case: Known, flows: int) -> Traffic:
+def fill(bed: Bed, case: Known, flows: int) -> Traffic:
     """Connections made as real ones are, by their own packets; then the traffic to measure."""
     forward = bed.traffic(case.address, case.port, case.transport)
     bed.director.clear()
@@ -134,7 +134,7 @@ def _fill(bed: Bed, case: Known, flows: int) -> Traffic:
 
 
 def known(bed: Bed, case: Known, flows: int) -> Iterator[Row]:
-    traffic = _fill(bed, case, flows)
+    traffic = fill(bed, case, flows)
     bed.harness.each("insert", traffic, flows)
     before = bed.director.outcomes()
     floors = dict.fromkeys(("hash", case.floor), XDP_TX)
@@ -170,8 +170,12 @@ def new(bed: Bed, name: str, address: str, effort: Effort) -> Iterator[Row]:
     yield at_most(f"new connection, {name}", net[DIRECTOR], net["insert"], 1.5, "insert")
 
 
+def not_ours_traffic(bed: Bed) -> Traffic:
+    return bed.traffic(_NOBODYS)
+
+
 def not_ours(bed: Bed) -> Iterator[Row]:
-    net = bed.race.run({"swap": XDP_TX, DIRECTOR: XDP_PASS}, bed.traffic(_NOBODYS), 1024)
+    net = bed.race.run({"swap": XDP_TX, DIRECTOR: XDP_PASS}, not_ours_traffic(bed), 1024)
     row = at_most("not ours", net[DIRECTOR], net["swap"], 1.5, "swap")
     met = bool(row.met) or row.value <= 40
     yield Row(

@@ -189,17 +189,18 @@ def configuration() -> str:
 
 def outcomes() -> str:
     ends, on_the_way = (
-        "".join(f"| `{name}` | {text} |\n" for name, text in table.items())
+        "".join(f"| `{name}` | {text} | {outcome.REMEDIES[name]} |\n" for name, text in table.items())
         for table in (outcome.OUTCOMES, outcome.EVENTS)
     )
     return (
         HEAD.format(source="src/vipd/model/outcome.py")
-        + "# Outcomes\n\nEvery packet ends in exactly one, counted for each CPU; `vipd status --outcomes` prints\n"
-        + "them. The prefix tells the action: *forward* sent on by XDP, *route* rewritten and left to the kernel to\n"
-        + "route, *pass* untouched to the kernel, *reply* answered by the director, *drop* gone.\n\n"
-        + f"| outcome | what it means |\n|---|---|\n{ends}\n"
+        + "# Outcomes\n\nEvery packet ends in exactly one, counted for each CPU. `vipd status --outcomes` prints\n"
+        + "those that happened, [`vipd trace`](trace.md) shows the packets one by one. The prefix tells the\n"
+        + "action: *forward* sent on by XDP, *route* rewritten and left to the kernel to route, *pass* untouched\n"
+        + "to the kernel, *reply* answered by the director, *drop* gone.\n\n"
+        + f"| outcome | what it means | what to do |\n|---|---|---|\n{ends}\n"
         + "## Events\n\nWhat happened on a packet's way; none of them is its end.\n\n"
-        + f"| event | what it means |\n|---|---|\n{on_the_way}"
+        + f"| event | what it means | what to do |\n|---|---|---|\n{on_the_way}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -34,10 +35,10 @@ from tests.support.tables import UDP as UDP_NUMBER
 from tests.support.wires import CLIENT, CLIENT_MAC, STRANGER, VIP, server, server_mac
 from vipd.dataplane import _abi
 from vipd.dataplane.records import HEAD, NAMES
-from vipd.dataplane.tracing import FRAME_BYTES, Tracer
+from vipd.dataplane.tracing import Tracer
 from vipd.model.director import Endpoint, Method, Scheduler, Transport
 from vipd.model.outcome import CHANGED, OUTCOMES
-from vipd.model.trace import Asked, Flow, Fragment, Traced
+from vipd.model.trace import FRAME_BYTES, Asked, Flow, Fragment, Traced
 
 SOURCE: Final = {4: "172.16.0.1", 6: "100::1"}
 EVERYTHING: Final = Asked(frame=FRAME_BYTES)
@@ -46,7 +47,7 @@ TRANSPORTS: Final = {TCP: Transport.TCP, UDP_NUMBER: Transport.UDP}
 
 @contextmanager
 def tracing(director: Director, asked: Asked = EVERYTHING) -> Iterator[Tracer]:
-    tracer = Tracer(director.maps)
+    tracer = Tracer(director.maps, Path("pinned-nowhere"))
     tracer.start(asked)
     try:
         yield tracer
@@ -382,3 +383,4 @@ def test_what_is_dropped_is_dropped_traced_or_not(director: Director) -> None:
 def test_records_are_read_where_the_data_plane_writes_them() -> None:
     assert HEAD.size == _abi.TRACED.itemsize
     assert len(set(NAMES)) == len(NAMES)
+    assert int(_abi.TraceLimits.FRAME) == FRAME_BYTES

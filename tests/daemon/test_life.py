@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import time
@@ -215,6 +216,8 @@ def test_people_see_servers_connections_and_outcomes(lan: Lan, config: Path, ech
         (row,) = [line.split() for line in outcomes.splitlines() if line.startswith("forward_nat ")]
         assert int(row[1]) >= 6
         assert row[2:6] == ["Sent", "to", "a", "real"]
+        assert "drop_martian" not in outcomes
+        assert re.search(r"^\d+ of 42 never happened$", outcomes, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "reload": _Entry("reload", "reload", _DIRECTOR, "Apply the changed file without touching known connections."),
     "status": _Entry("status", "status", _DIRECTOR, "Show services, servers, counters and rates."),
     "connections": _Entry("connections", "connections", _DIRECTOR, "List known connections."),
+    "trace": _Entry("trace", "trace", _DIRECTOR, "Show packets as they pass, and why each went where it went."),
     "explain": _Entry("explain", "explain", _DIRECTOR, "Why a packet goes where it goes, rule by rule."),
     "test": _Entry("testing", "check_expectations", _DIRECTOR, "Check what you expect of a file; no root needed."),
     "replay": _Entry("replay", "replay", _DIRECTOR, "A capture through a configuration: what comes out."),

@@ -28,7 +28,9 @@ def status(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Again every second, until Ctrl-C.")] = False,
-    outcomes: Annotated[bool, typer.Option("--outcomes", help="What became of every packet, and why.")] = False,
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="What became of every packet, what that means and what to do.")
+    ] = False,
 ) -> None:
     """Show services, real servers, weights, connections, packets and rates.
 
@@ -141,7 +143,7 @@ def _outcomes(found: Status) -> RenderableType:
     from rich.console import Group
 
     from vipd.cli.output import grid
-    from vipd.model.outcome import EVENTS, OUTCOMES
+    from vipd.model.outcome import EVENTS, OUTCOMES, remedy
 
     parts: list[RenderableType] = []
     for heading, unit, counts, meanings in (
@@ -151,8 +153,11 @@ def _outcomes(found: Status) -> RenderableType:
         table = grid()
         table.add_column(heading, no_wrap=True)
         table.add_column(unit, justify="right", no_wrap=True)
-        table.add_column("MEANING")
-        for name, count in counts.items():
-            table.add_row(name, str(count), str(meanings.get(name, "")))
-        parts += [table, ""]
+        table.add_column("WHAT IT MEANS, → WHAT TO DO")
+        happened = {name: count for name, count in counts.items() if count}
+        for name, count in happened.items():
+            # A daemon of another version may know others.
+            texts = [meanings[name], *(f"→ {text}" for text in [remedy(name)] if text)] if name in meanings else [""]
+            table.add_row(name, str(count), "\n".join(texts))
+        parts += [table, f"{len(counts) - len(happened)} of {len(counts)} never happened", ""]
     return Group(*parts[:-1])

@@ -21,6 +21,9 @@ _SEGMENTS: Final = {int(segment): segment.name.lower() for segment in _abi.Segme
 _TCP: Final = 6
 _ICMP: Final = {1, 58}
 _NO_ADDRESS: Final = bytes(16)
+_HEADER: Final = 14
+_ADDED: Final = {bytes(12) + kind for kind in (b"\x08\x00", b"\x86\xdd")}
+"See bpf/point_to_point.h; on a loopback device nothing is lost with these either."
 _FORMATS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _KEY: Final = struct.Struct("<I")
 
@@ -99,8 +102,7 @@ class Records:
             destination_mac=told["macs"][:6].hex(":") if sent_on else None,
             length=told["l3_length"],
             sent_length=told["left"],
-            frame=record[HEAD.size : HEAD.size + told["kept"]],
-            frame_length=told["came"] if told["kept"] else 0,
+            **_frame(told, record[HEAD.size : HEAD.size + told["kept"]]),
             **self._service(told["service"]),
             **self._server(told["real_server"]),
         )
@@ -121,6 +123,15 @@ class Records:
             "method": METHOD_OF.get(int(row["method"])),
             "local": int(row["method"]) == _abi.Method.LOCAL,
         }
+
+
+def _frame(told: dict[str, Any], kept: bytes) -> dict[str, Any]:
+    """As it came: a packet of a point-to-point link got a header without addresses from the data plane."""
+    length = told["came"] if kept else 0
+    bare = bool(told["flags"] & _abi.TracedFlag.BARE)
+    if not bare and kept[:_HEADER] in _ADDED:
+        return {"frame": kept[_HEADER:], "frame_length": length - _HEADER, "bare": True}
+    return {"frame": kept, "frame_length": length, "bare": bare}
 
 
 def _flow(told: dict[str, Any], name: str) -> Flow | None:

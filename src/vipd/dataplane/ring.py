@@ -9,8 +9,8 @@ from typing import Final
 from vipd.dataplane.libbpf import SAMPLE, check, lib, pointer
 from vipd.dataplane.maps import Map
 
-_ROOM: Final = 1 << 16
-"Records that wait for Python in one poll; the rest waits in the kernel's ring."
+_ROOM: Final = 1 << 12
+"Records of one poll, so that whoever shows them is soon back; the rest waits in the kernel's ring."
 
 
 class Ring:

@@ -27,10 +27,8 @@ from vipd.dataplane.tables import addresses, pack_address, packed_endpoint, unpa
 from vipd.errors import DataplaneError
 from vipd.model.director import Address, Endpoint, Network
 from vipd.model.outcome import CHANGED
-from vipd.model.trace import Asked, TraceCounts, Traced
+from vipd.model.trace import FRAME_BYTES, Asked, TraceCounts, Traced
 
-FRAME_BYTES: Final = int(_abi.TraceLimits.FRAME)
-"Of a frame, at the most."
 _TABLES: Final = ("tracer", "traces", "trace_counts", "trace_records", "service_table", "real_servers", "outcomes")
 _ALL: Final = np.uint64(2**64 - 1)
 _SECOND: Final = 1_000_000_000
@@ -41,10 +39,10 @@ _FREE: Final = int(_abi.ServerStatus.FREE)
 
 
 class Tracer:
-    """The only one of its instance: the second is refused. `maps` are those named in _TABLES."""
+    """The only one of its instance: the second is refused. `maps` are those named in _TABLES, pinned in `directory`."""
 
-    def __init__(self, maps: Mapping[str, Map]) -> None:
-        self._maps = maps
+    def __init__(self, maps: Mapping[str, Map], directory: Path) -> None:
+        self._pin, self._maps = directory / "tracer", maps
         self._cell = maps["tracer"].memory(_abi.TRACER)
         self._ring = Ring(maps["traces"])
         self._records = Records(maps["service_table"], maps["real_servers"])
@@ -53,15 +51,12 @@ class Tracer:
 
     def close(self) -> None:
         """The data plane traces no more."""
-        self._off()
+        self.stop()
         self._ring.close()
-
-    def _off(self) -> None:
-        self._cell["on"] = self._cell["keep"] = 0
 
     def start(self, asked: Asked) -> None:
         """What a tracer before this one left is thrown away."""
-        self._off()
+        self.stop()
         while self._ring.poll(0):
             pass
         counts = self._maps["trace_counts"]
@@ -89,6 +84,21 @@ class Tracer:
         self._cell["on"] = 1
         self._records.forget()
         return was_on
+
+    def stands(self) -> bool:
+        """Whether what is traced is still there; it may be taken down, and made anew."""
+        try:
+            pinned = Map(unpinned(self._pin), "tracer")
+        except KernelRefusal:
+            return False
+        try:
+            return bool(pinned.info.id == self._maps["tracer"].info.id)
+        finally:
+            pinned.close()
+
+    def stop(self) -> None:
+        """The data plane traces no more; what came until now can still be polled."""
+        self._cell["on"] = self._cell["keep"] = 0
 
     def poll(self, timeout: float) -> list[Traced]:
         """What came; waits up to so many seconds for it, less where a signal comes."""
@@ -168,7 +178,7 @@ def open_tracer(directory: Path, built: Path = BUILT) -> Iterator[Tracer]:
     with ExitStack() as stack:
         maps = _open_maps(directory, built, stack.callback)
         _lock(directory / "tracer", maps["tracer"], stack.callback)
-        tracer = Tracer(maps)
+        tracer = Tracer(maps, directory)
         stack.callback(tracer.close)
         yield tracer
 

@@ -94,6 +94,17 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
 
 REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "forward_dr": (
+            "Nothing. Clients that get no answer all the same: `vipd real-server status` on the server, which answers "
+            "them itself."
+        ),
+        "forward_nat": (
+            "Nothing. If forward_nat_reply stays behind it, the servers' way back to the clients does not lead through "
+            "the director."
+        ),
+        "forward_nat_reply": "Nothing.",
+        "forward_tun": "Nothing. Clients that get no answer all the same: as for forward_dr.",
+        "forward_icmp_error": "Nothing.",
         "route_nat": (
             "On a point-to-point link or for fragments: nothing. On Ethernet, see why the server's neighbour is not "
             "resolved (`ip neigh`), and whether its interface is among `interfaces`."
@@ -102,10 +113,14 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             "On a point-to-point link: nothing. On Ethernet, list the interface towards the clients under `interfaces`."
         ),
         "route_tun": "As for route_nat.",
+        "route_icmp_error": "As for route_nat.",
+        "pass_local_server": "Nothing.",
         "pass_not_ours": "Nothing; if clients' packets are among them, compare the VIPs of `vipd status` with theirs.",
+        "pass_not_ip": "Nothing.",
         "pass_other_mac": "Nothing, unless it is much: then the switch floods, or the port gets a mirror's traffic.",
         "pass_vlan": "List the VLAN's own interface (eth0.5) under `interfaces`, not the one below it.",
         "pass_no_service": "If clients are to reach that port, add it to a service's `listen`.",
+        "pass_icmp": "Nothing; the director's own kernel answers, or its firewall does not let it.",
         "pass_protocol": "Nothing; the director's own kernel answers, or not.",
         "pass_extension_header": "Nothing; the director's own kernel answers. Clients reach services without them.",
         "pass_early_fragment": (
@@ -160,16 +175,29 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             "The driver cannot do XDP with 256 bytes before the frame: another driver, or generic mode; `vipd status` "
             "shows which is in use."
         ),
+        "connection_new": "Nothing.",
+        "connection_reused": "Nothing.",
+        "connection_expired": (
+            "Nothing. Connections that are idle for long and must live: raise `timeouts`, or let them send keep-alives."
+        ),
+        "next_hop_refreshed": "Nothing.",
+        "mss_clamped": "Nothing; `clamp_mss: false` leaves them as they are.",
         "table_full": "Raise `connections`, or shorten `timeouts`; see `vipd connections` for who holds them.",
         "stateless": "Raise `connections` if table_full grows as well; after a restart of the table it passes.",
     }
 )
-"What to do about an outcome or event; what is not here is as it should be."
+"What to do about an outcome or event. What is as it should be begins with `Nothing`."
 
 CHANGED: Final = frozenset(
     name for name in OUTCOMES if Action(name.split("_")[0]) in (Action.FORWARD, Action.ROUTE, Action.REPLY)
 )
 "Outcomes after which the frame is not as it came."
+
+
+def remedy(name: str) -> str:
+    """What to do about an outcome or event; empty where it is as it should be."""
+    text = REMEDIES[name]
+    return "" if text.startswith("Nothing") else text
 
 
 def action(outcome: str) -> Action:

@@ -11,6 +11,8 @@ from typing import Final
 from vipd.model.director import Address, Endpoint, Method, Network, Scheduler, with_port
 from vipd.model.outcome import OUTCOMES, Action, action
 
+FRAME_BYTES: Final = 2048
+"Of a frame, that are kept at the most."
 CHOICE: Final[Mapping[Scheduler, str]] = MappingProxyType(
     {
         Scheduler.RR: "the next in turn",
@@ -119,6 +121,8 @@ class Traced:
     "Its first bytes as it came, as many as were asked for."
     frame_length: int
     "Of the frame as it came; 0 where none of it is kept."
+    bare: bool
+    "It has no Ethernet header: it begins with IP's."
 
 
 @dataclass(frozen=True, slots=True)
