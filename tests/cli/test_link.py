@@ -130,7 +130,7 @@ def test_one_link_tells_everything_by_its_name() -> None:
 def test_many_links_have_a_line_each_that_fits(fields: dict[str, Any], phase: str) -> None:
     screen = Console(width=80, highlight=False, markup=False)
     with screen.capture() as capture:
-        screen.print(all_links([status(**fields), status(name="rome", families=[], uptime=None)], screen))
+        screen.print(all_links([status(**fields), status(name="rome", families=[], uptime=None)], [], screen))
     heading, _, paris, rome = capture.get().splitlines()
     assert heading.split()[:3] == ["LINK", "PHASE", "UP"]
     assert paris.split()[:2] == ["paris", phase]
@@ -139,4 +139,13 @@ def test_many_links_have_a_line_each_that_fits(fields: dict[str, Any], phase: st
 
 
 def test_no_link_at_all_is_said() -> None:
-    assert shown(all_links([], Console(width=80))) == "no link runs\n"
+    assert shown(all_links([], [], Console(width=80))) == "no link runs\n"
+
+
+def test_links_that_do_not_answer_are_told_below_the_others() -> None:
+    silent = ["the daemon of link 'rome' does not answer"]
+    screen = Console(width=80)
+    assert shown(all_links([], silent, screen)) == f"! {silent[0]}\n"
+    lines = shown(all_links([status()], silent, screen)).splitlines()
+    assert lines[-1] == f"! {silent[0]}"
+    assert lines[-2].startswith("paris")

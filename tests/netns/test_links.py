@@ -209,6 +209,24 @@ def test_told_to_stop_twice_it_does_not_wait_for_a_dead_peer(pair: Pair) -> None
     pair.leave_nothing()
 
 
+def test_an_end_that_hangs_is_told_and_hides_no_other(pair: Pair) -> None:
+    over_pty(pair)
+    pair.up()
+    assert pair.b.process is not None
+    pair.b.process.send_signal(signal.SIGSTOP)
+    lines = vipd("link", "status").stdout.splitlines()
+    assert any(line.startswith(pair.a.name) for line in lines)
+    assert f"! the daemon of link '{pair.b.name}' does not answer in time" in "\n".join(lines)
+    down = vipd("link", "down", pair.b.name)
+    assert down.returncode == 2
+    assert f"'kill -9 {pair.b.process_id}' ends it" in down.stderr
+    pair.b.process.send_signal(signal.SIGKILL)
+    pair.b.process.wait()
+    assert vipd("link", "down", pair.b.name).returncode == 0
+    assert pair.a.end() == 0
+    pair.leave_nothing()
+
+
 def test_signals_that_come_after_its_last_word_do_not_kill_it(pair: Pair) -> None:
     pair.a.carry("pty")
     pair.a.is_running()

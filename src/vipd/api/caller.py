@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from vipd.api.schema import Failure
 from vipd.errors import ConfigError, DirectorError, EnvironmentProblem
 
-_TIMEOUT: Final = httpx.Timeout(60, connect=5)
+_CONNECT: Final = 5.0
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -23,13 +23,18 @@ class NotRunningError(DirectorError):
     """Nobody answers at the socket."""
 
 
-class Caller:
-    """`whom`: as a message names who should answer: "vipd does not run for ..."."""
+class SilentError(DirectorError):
+    """Somebody listens at the socket and does not answer."""
 
-    def __init__(self, path: Path, whom: str) -> None:
+
+class Caller:
+    """`whom`: as a message names who should answer: "vipd does not run for ...". `patience` in seconds."""
+
+    def __init__(self, path: Path, whom: str, patience: float = 60.0) -> None:
         self._path, self._whom = path, whom
         transport = httpx.HTTPTransport(uds=str(path))
-        self._http = httpx.Client(transport=transport, base_url="http://vipd", timeout=_TIMEOUT)
+        timeout = httpx.Timeout(patience, connect=_CONNECT)
+        self._http = httpx.Client(transport=transport, base_url="http://vipd", timeout=timeout)
 
     def __enter__(self) -> Self:
         """Raises where nobody listens, or we may not ask: httpx would only tell in words."""
@@ -77,7 +82,7 @@ class Caller:
         try:
             yield
         except httpx.TimeoutException:
-            raise DirectorError(f"the daemon does not answer in time at {self._path}") from None
+            raise SilentError(f"the daemon of {self._whom} does not answer in time at {self._path}") from None
         except httpx.HTTPError as error:
             raise DirectorError(f"the daemon stopped answering at {self._path}: {error}") from None
 

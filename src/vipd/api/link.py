@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from vipd.api.caller import Caller
 from vipd.model.link import Encapsulation, Framing, Phase
 from vipd.model.peer import Peer
+
+_PATIENCE: Final = 5.0
+"Seconds: a link has all that it tells in its memory."
 
 
 class FamilyStatus(BaseModel):
@@ -69,7 +73,7 @@ class LinkStatus(BaseModel):
 
 class LinkClient(Caller):
     def __init__(self, peer: Peer) -> None:
-        super().__init__(peer.socket, f"link {peer.name!r}")
+        super().__init__(peer.socket, f"link {peer.name!r}", _PATIENCE)
 
     def status(self) -> LinkStatus:
         return self.ask(LinkStatus, "GET", "/status")

@@ -126,14 +126,16 @@ def status(
     if as_json and watch:
         raise typer.BadParameter("--json prints once; ask again for another", param_hint="--watch")
     if as_json:
-        told = [each.model_dump(mode="json") for each in _statuses(name)]
+        found, silent = ([_status(name)], []) if name is not None else _statuses()
+        told = [each.model_dump(mode="json") for each in found]
         typer.echo(json.dumps(told if name is None else told[0], indent=2))
+        for each in silent:
+            typer.echo(f"vipd: {each}", err=True)
         return
     screen = console()
 
     def view() -> Any:
-        found = _statuses(name)
-        return all_links(found, screen) if name is None else one_link(found[0])
+        return all_links(*_statuses(), screen) if name is None else one_link(_status(name))
 
     if watch:
         watched(screen, view)
@@ -151,22 +153,26 @@ def down(
     typer.echo(f"link {name}: {'ended' if take_down(Peer(name)) else 'did not run'}")
 
 
-def _statuses(name: str | None) -> list[LinkStatus]:
-    """Of one link, or of all that answer."""
-    from vipd.api.caller import NotRunningError
+def _status(name: str) -> LinkStatus:
     from vipd.api.link import LinkClient
 
-    if name is not None:
-        with LinkClient(Peer(name)) as client:
-            return [client.status()]
-    found = []
+    with LinkClient(Peer(name)) as client:
+        return client.status()
+
+
+def _statuses() -> tuple[list[LinkStatus], list[str]]:
+    """Of all links that answer; and of those that run and do not, what to say."""
+    from vipd.api.caller import NotRunningError, SilentError
+
+    found, silent = [], []
     for each in names():
         try:
-            with LinkClient(Peer(each)) as client:
-                found.append(client.status())
+            found.append(_status(each))
         except NotRunningError:
             continue  # it was killed, and left its directory
-    return found
+        except SilentError as error:
+            silent.append(str(error))
+    return found, silent
 
 
 if __name__ == "__main__":

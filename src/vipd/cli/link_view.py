@@ -20,9 +20,11 @@ _DAY: Final = 86_400
 _SHOWN_ELSEWHERE: Final = {"ipv4", "ipv6"}
 
 
-def all_links(found: Sequence[LinkStatus], screen: Console) -> RenderableType:
+def all_links(found: Sequence[LinkStatus], silent: Sequence[str], screen: Console) -> RenderableType:
+    """`silent`: what is said of links that run and do not answer."""
+    problems = [f"! {each}" for each in silent]
     if not found:
-        return "no link runs"
+        return Group(*problems) if problems else "no link runs"
     columns = (
         Column("LINK"),
         Column("PHASE"),
@@ -33,7 +35,7 @@ def all_links(found: Sequence[LinkStatus], screen: Console) -> RenderableType:
         *(Column(heading, right=True, rank=2) for heading in ("FAULTS", "DROPPED")),
     )
     table, _ = fitted(columns, map(_row, found), screen)
-    return table
+    return Group(table, *problems)
 
 
 def _row(link: LinkStatus) -> tuple[str, ...]:
