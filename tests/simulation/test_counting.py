@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import pairwise
 
@@ -114,6 +115,27 @@ def test_loads_are_those_of_a_count_by_hand(block: int, monkeypatch: pytest.Monk
             found = zip(load.made.tolist(), load.open.tolist(), load.peak.tolist(), strict=True)
             assert dict(enumerate(found)) == wanted, number
             assert sum(made for made, _, _ in wanted.values()) > 0
+
+
+def test_open_connections_at_a_time_are_those_of_a_count_by_hand() -> None:
+    of = given()
+    found = replace(scene(of), looks=50)
+    seen = 0
+    for course in courses(of, found):
+        for number, _, _ in acts(course):
+            times = found.times(number)
+            seen += len(times)
+            open_then = counting.open_at(course, number, times)
+            for place, time in enumerate(times.tolist()):
+                rows = [
+                    row
+                    for row in range(course.first[number + 1])
+                    if course.flows.start[row] <= time < course.flows.end[row]
+                    and course.standing.fate[row] == Fate.GOES_ON
+                ]
+                by_server = Counter(course.standing.server[rows].tolist())
+                assert open_then[:, place].tolist() == [by_server[n] for n in range(len(course.cast.members))]
+    assert seen == 50 * 3
 
 
 @pytest.mark.parametrize("scheduler", Scheduler)

@@ -86,7 +86,8 @@ def simulate(
 
     if plot is not None:
         require(plot)
-    asked = Asked(load(config).director, tuple(changes or ()), directors, options.ecmp(ecmp), seed)
+    looks = picture.LOOKS if plot is not None else 0
+    asked = Asked(load(config).director, tuple(changes or ()), directors, options.ecmp(ecmp), seed, looks)
     asked.situations  # noqa: B018, wrong changes are told before anything is read
     given = work.Given(
         flows,

@@ -84,6 +84,18 @@ def _follow(found: Events, servers: NDArray[np.uint16], current: Counts, peak: C
     current[who] += np.append(running[first[1:] - 1], running[-1]) - before
 
 
+def open_at(course: Course, number: int, times: Counts) -> Counts:
+    """Of each member, the connections that are open at each of these times, which are the act's and in order."""
+    flows, standing, size = course.flows, course.standing, len(course.cast.members)
+    rows = course.open(course.plan.moments[number], course.first[number + 1])
+    server = standing.server[rows].astype(np.int64) * (len(times) + 1)
+    begin, end = (np.searchsorted(times, moment[rows]) for moment in (flows.start, flows.end))
+    steps = np.bincount(server + begin, minlength=size * (len(times) + 1))
+    steps = steps - np.bincount(server + end, minlength=size * (len(times) + 1))
+    found: Counts = np.cumsum(steps.reshape(size, -1), axis=1)[:, : len(times)]
+    return found
+
+
 def elsewhere(course: Course, number: int) -> tuple[int, int] | None:
     """Of the flows that begin in an act, how many clients get another server than the act before had for them.
 

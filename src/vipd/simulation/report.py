@@ -25,6 +25,8 @@ class ServerLoad:
     "At the end of the act."
     peak: int
     "The most at once."
+    course: tuple[int, ...] = ()
+    "Open connections at each of the act's times."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class ActReport:
     imbalance: Imbalance
     effect: Effect | None
     "Of the change; None before the first."
+    times: tuple[float, ...] = ()
+    "When `ServerLoad.course` was looked at, if that was asked for."
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from vipd.model.director import Scheduler, table_buckets, with_port
 from vipd.simulation.casting import Act, Cast, casts
 from vipd.simulation.changes import Situation
 from vipd.simulation.collisions import collisions
-from vipd.simulation.counting import Load, elsewhere, load
+from vipd.simulation.counting import Load, elsewhere, load, open_at
 from vipd.simulation.course import Course, Plan, Tally
 from vipd.simulation.flows import Flows
 from vipd.simulation.hashing import Keys, Words, chunks, flow_hashes
@@ -37,6 +37,8 @@ class Scene:
     "A director's, by its number."
     router: tuple[int, ...]
     "The key of the router's hash: 11 words."
+    looks: int = 0
+    "How often, in all, it is looked how many connections are open; evenly spread."
 
     def with_scheduler(self, scheduler: Scheduler) -> Scene:
         """Every service by the same one, all the time."""
@@ -46,6 +48,12 @@ class Scene:
     def end(self) -> int:
         starts = [int(flows.start[-1]) for flows in self.flows if flows.count]
         return max([*starts, *self.moments])
+
+    def times(self, number: int) -> NDArray[np.int64]:
+        """Of looks while a situation is in force, in ms."""
+        every = np.linspace(0, self.end, self.looks, dtype=np.int64)
+        border = [*self.moments, self.end + 1]
+        return every[(every >= border[number]) & (every < border[number + 1])]
 
 
 def _with_scheduler(situation: Situation, scheduler: Scheduler) -> Situation:
@@ -113,6 +121,8 @@ def _endpoint(scene: Scene, course: Course, told: Callable[[str, int], None]) ->
 
 def _act(scene: Scene, course: Course, number: int, found: Load, tally: Tally | None) -> ActReport:
     cast, act = course.cast, course.cast.acts[number]
+    times = scene.times(number)
+    courses = open_at(course, number, times)
     weights = np.array(act.weights, float)
     begun = course.first[number + 1] - course.first[number]
     made = int(found.made.sum())
@@ -121,15 +131,16 @@ def _act(scene: Scene, course: Course, number: int, found: Load, tally: Tally | 
         scene.changes[number - 1] if number else "",
         scene.moments[number] / 1000,
         str(act.scheduler),
-        tuple(_servers(cast, act, found, number)),
+        tuple(_servers(cast, act, found, courses, number)),
         made,
         begun + again - made,
         Imbalance(*(_imbalance(counts, weights) for counts in (found.made, found.open, found.peak))),
         _effect(course, number, tally) if tally else None,
+        tuple((times / 1000).tolist()),
     )
 
 
-def _servers(cast: Cast, act: Act, found: Load, number: int) -> list[ServerLoad]:
+def _servers(cast: Cast, act: Act, found: Load, courses: NDArray[np.int64], number: int) -> list[ServerLoad]:
     total = max(1, int(found.made.sum()))
     ever = [any(each.present[place] for each in cast.acts[: number + 1]) for place in range(len(cast.members))]
     return [
@@ -142,6 +153,7 @@ def _servers(cast: Cast, act: Act, found: Load, number: int) -> list[ServerLoad]
             int(found.made[place]),
             int(found.open[place]),
             int(found.peak[place]),
+            tuple(courses[place].tolist()),
         )
         for place, member in enumerate(cast.members)
         if ever[place]

@@ -36,6 +36,8 @@ class Asked:
     directors: int = 1
     ecmp: Ecmp = Ecmp.RESILIENT
     seed: int = 1
+    looks: int = 0
+    "How often it is looked how many connections are open, from the beginning to the end."
 
     def __post_init__(self) -> None:
         if not self.endpoints:
@@ -118,6 +120,7 @@ def _scene(asked: Asked, flows: Sequence[Flows]) -> Scene:
         tuple(flows),
         asked.secret_of,
         asked.router,
+        asked.looks,
     )
 
 

@@ -10,8 +10,12 @@ from vipd import plot
 from vipd.cli.simulation.words import counted, time_text
 from vipd.cli.simulation.work import Result, Row
 from vipd.simulation.comparison import Upset
-from vipd.simulation.report import ActReport
+from vipd.simulation.report import ActReport, EndpointReport, Report
 
+LOOKS: Final = 120
+"Of connections over time."
+_SERVICES: Final = 3
+"That are drawn over time."
 _FATES: Final = (("moved", "move to another server"), ("ended", "ended by the director"))
 
 
@@ -21,20 +25,59 @@ def draw(result: Result, path: Path) -> None:
     changes = rows[0].verdict.upsets
     directors = f", {len(report.directors)} directors" if len(report.directors) > 1 else ""
     title = f"{counted(report.flows, 'flow')} of {counted(report.clients, 'client')}{directors}"
-    figure = plot.figure(title, 9, 0.6 + (0.8 + 0.3 * len(rows)) * (1 + len(changes)))
-    panels = figure.subplots(1 + len(changes), 1, squeeze=False)[:, 0]
+    services = _services(report)
+    bars = [0.8 + 0.3 * len(rows)] * (1 + len(changes))
+    heights = [*bars, *[2.6] * len(services)]
+    figure = plot.figure(title, 9, 0.6 + sum(heights))
+    panels = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for number, change in enumerate(changes):
         panel = panels[number]
         what = f"'{change.change}' at {time_text(change.at)}: of {counted(change.open, 'open connection')}"
         panel.set_title(what, loc="left", fontsize=9)
         _fates(panel, {row.name: row.verdict.upsets[number] for row in rows})
-    panels[-1].set_title(
+    panels[len(changes)].set_title(
         "share of new connections that each server got, 1 is what its weight asks for", loc="left", fontsize=9
     )
-    _shares(panels[-1], rows)
+    _shares(panels[len(changes)], rows)
+    for panel, endpoints in zip(panels[len(bars) :], services, strict=True):
+        panel.set_title(
+            f"open connections of each server of {endpoints[0].service}, as configured", loc="left", fontsize=9
+        )
+        _course(panel, endpoints)
     if changes:
         figure.legend(*panels[0].get_legend_handles_labels(), loc="upper right", fontsize=8, frameon=False, ncols=2)
     plot.save(figure, path)
+
+
+def _services(report: Report) -> list[list[EndpointReport]]:
+    """Endpoints of each service that is drawn over time: of those that changes are about, the first."""
+    changed = {each.service for each in report.endpoints if len({_standing(act) for act in each.acts}) > 1}
+    names = list(dict.fromkeys(each.service for each in report.endpoints if not changed or each.service in changed))
+    return [[each for each in report.endpoints if each.service == name] for name in names[:_SERVICES]]
+
+
+def _standing(act: ActReport) -> tuple[tuple[str, int, bool], ...]:
+    return tuple((each.server, each.weight, each.present) for each in act.servers)
+
+
+def _course(panel: Any, endpoints: Sequence[EndpointReport]) -> None:
+    """A line for each server, over all endpoints of its service; a broken one for each change."""
+    lines: dict[str, dict[float, int]] = {}
+    for endpoint in endpoints:
+        for act in endpoint.acts:
+            for server in act.servers:
+                line = lines.setdefault(server.server, {})
+                for time, count in zip(act.times, server.course, strict=True):
+                    line[time] = line.get(time, 0) + count
+    for number, (server_name, line) in enumerate(lines.items()):
+        panel.plot(list(line), list(line.values()), color=plot.COLOURS[number % len(plot.COLOURS)], label=server_name)
+    for act in endpoints[0].acts[1:]:
+        panel.axvline(act.at, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+    panel.set_ylim(bottom=0)
+    panel.set_xlabel("seconds", fontsize=8)
+    if len(lines) <= len(plot.COLOURS):
+        panel.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    _plain(panel)
 
 
 def _fates(panel: Any, upsets: Mapping[str, Upset]) -> None:

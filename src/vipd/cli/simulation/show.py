@@ -196,11 +196,15 @@ def _notes(result: Result) -> Iterator[str]:
             "of them, sh and mh choose alike."
         )
     if doubts.stale:
-        yield f"{doubts.stale:,} flows met what a director still knew of their client's port; taken for new ones here"
+        yield (
+            f"{counted(doubts.stale, 'flow')} came from a port that their director still knew from an earlier one "
+            "which had moved away: taken for new here."
+        )
     if doubts.collisions:
-        yield f"{doubts.collisions:,} connections would end as drop_collision: two services share a server under NAT"
+        many = counted(doubts.collisions, "connection")
+        yield f"{many} would end as drop_collision: two services share a server under NAT."
     if doubts.without_room:
-        yield f"{doubts.without_room:,} connections found no room in a connection table: raise `connections`"
+        yield f"{counted(doubts.without_room, 'connection')} found no room in a connection table: raise `connections`."
 
 
 def as_json(result: Result) -> None:
