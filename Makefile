@@ -95,7 +95,7 @@ netns: setup ## everything else that needs root: real traffic in network namespa
 	$(PYTEST) -m root $(PARALLEL) $(ELSEWHERE) || $(AGAIN) -m root $(ELSEWHERE); }
 
 .PHONY: large
-large: setup ## ten million flows through ten directors (a minute or two, 3 GB)
+large: setup ## ten million flows through ten directors (a minute or two, 2 GB)
 	$(PYTEST) -s -m large tests/simulation
 
 .PHONY: interop
