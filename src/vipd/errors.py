@@ -56,5 +56,9 @@ class EnvironmentProblem(DirectorError):
     """This machine lacks something that vipd needs: a capability, a kernel version, a device."""
 
 
+class BusyError(DirectorError):
+    """What was looked at changed meanwhile; asking anew may do."""
+
+
 class LineError(DirectorError):
     """A line that cannot be opened, or that ended; it may be tried anew."""

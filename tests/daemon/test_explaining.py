@@ -6,17 +6,23 @@ import json
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from tests.daemon.conftest import VIP4, answers
 from tests.support.lan import Lan, eventually
+from tests.support.mutants.building import Workshop
+from vipd.cli.app import app
+from vipd.rehearsal.live import live
 
 pytestmark = pytest.mark.root
 
 ECHO = "10.0.0.2"
+ROOT = Path(__file__).parents[2]
 
 
 def explained(lan: Lan, *arguments: str) -> list[dict[str, Any]]:
@@ -75,3 +81,35 @@ def test_a_known_connection_is_found_and_nothing_is_changed(
         assert (plain.returncode, plain.stdout) == (2, "")
         assert "CAP_BPF" in plain.stderr
         assert "-c FILE" in plain.stderr
+
+
+def test_a_program_that_does_otherwise_than_the_specification_is_reported_as_a_bug(
+    lan: Lan, config: Path, echo: Callable[[], socket.socket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = (ROOT / "bpf" / "forward.h").read_text()
+    wrong = right.replace("ttl_of(pkt) <= 1", "ttl_of(pkt) <= 99", 1)
+    assert wrong != right
+    defect = Workshop(tmp_path / "defect").build("forward.h", wrong)
+
+    def asked(*arguments: str) -> Result:
+        given = ["--instance", lan.instance.name, "explain", "--live", *arguments]
+        return lan.director.inside(lambda: CliRunner().invoke(app, given, env={"NO_COLOR": "1"}))
+
+    with lan.daemon(config) as daemon:
+        daemon.ready()
+        known = echo()
+        assert answers(known)
+        host, port = known.getsockname()
+        question = ("--from", f"{host}:{port}", "--to", "web", "--flags", "ACK", "--flags", "FIN+ACK")
+        sound = asked(*question)
+        assert sound.exit_code == 0, sound.output
+        assert sound.stdout.count("the BPF program does the same: forward_nat, redirect") == 2
+        monkeypatch.setattr("vipd.rehearsal.live.live", partial(live, program=defect))
+        reported = asked(*question)
+        assert reported.exit_code == 1
+        assert "outcome: the program reply_time_exceeded, the specification forward_nat" in reported.stdout
+        assert "which is a bug of vipd's: please report it" in reported.stdout
+        [packet, _] = json.loads(asked(*question, "--json").stdout)["packets"]
+        assert packet["program"]["agrees"] is False
+        assert any(each.startswith("frame: the program ") for each in packet["program"]["disagreements"])
+        assert answers(known, b"nobody noticed")

@@ -31,6 +31,7 @@ def explain(
     source_mac: given.SourceMac = None,
     keep_macs: given.KeepMacs = False,
     config: given.Config = None,
+    live: given.Live = False,
     secret: given.Secret = None,
     mtu: given.Mtu = 1500,
     rules: given.Rules = False,
@@ -46,4 +47,4 @@ def explain(
     from vipd.cli.explaining import Asked, Of, Shown, explain_to
 
     asked = Asked(source, to, flags or [], payload, ttl, packet, pcap, frame or [], interface, source_mac, keep_macs)
-    explain_to(asked, Of(instance_of(ctx), config, secret, mtu), Shown(rules, octets, brief, as_json))
+    explain_to(asked, Of(instance_of(ctx), config, secret, mtu, live), Shown(rules, octets, brief, as_json))

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from vipd.cli.frame.changes import Changes, changes, changes_as_json
 from vipd.explain.advice import advice
 from vipd.explain.scene import Scene
+from vipd.explain.verdict import Answers, Verdict
 from vipd.explain.walk import Walk, candidates, method_text, seconds_left, sentence, server_of, service_of
 from vipd.model.outcome import OUTCOMES
 from vipd.spec import Reason
 from vipd.spec.state import Entry, Flow, ReplyEntry
 
 
-def as_json(walks: Sequence[Walk], scene: Scene, origin: str) -> dict[str, Any]:
+def as_json(answers: Answers, origin: str) -> dict[str, Any]:
+    scene = answers.scene
+    packets = [walk_as_json(done, scene) for done in answers.walks]
+    for packet, verdict in zip(packets, answers.verdicts, strict=False):
+        packet["program"] = _verdict(verdict)
     return {
         "director": origin,
         "assumed": list(scene.assumed),
         "secret_known": scene.secret_known,
-        "packets": [walk_as_json(done, scene) for done in walks],
+        "packets": packets,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome,
+        "action": verdict.action,
+        "frame": verdict.frame.hex(),
+        "agrees": not verdict.wrong,
+        "disagreements": list(verdict.wrong),
     }
 
 

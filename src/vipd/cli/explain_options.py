@@ -77,6 +77,10 @@ Config = Annotated[
         help="Of a configuration alone, not of the running director; needs no root.",
     ),
 ]
+Live = Annotated[
+    bool,
+    _option(_DIRECTOR, "--live", help="Ask the BPF program too, on copies of its maps; exit code 1 if it disagrees."),
+]
 Secret = Annotated[
     Path | None,
     _option(_DIRECTOR, "--secret", metavar="FILE", help="With -c: the director's secret, for sh and mh."),

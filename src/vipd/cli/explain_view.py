@@ -15,6 +15,7 @@ from vipd.cli.frame.look import FAULT, NOTE
 from vipd.cli.output import grid
 from vipd.explain.scene import Scene
 from vipd.explain.telling import headline, told
+from vipd.explain.verdict import Answers, Verdict
 from vipd.explain.walk import Candidate, Walk, candidates, sentence
 from vipd.model.outcome import Action
 
@@ -39,11 +40,15 @@ class Shown:
     as_json: bool
 
 
-def show(screen: Console, walks: list[Walk], scene: Scene, shown: Shown) -> None:
-    for done in walks:
+def show(screen: Console, answers: Answers, shown: Shown) -> None:
+    scene = answers.scene
+    for number, done in enumerate(answers.walks):
         screen.print(Text(headline(done, scene), _STYLES[done.decision.action]), soft_wrap=True)
         if not shown.brief:
             _show(screen, done, scene, shown)
+        if answers.verdicts and (answers.verdicts[number].wrong or not shown.brief):
+            _under(screen, "program", list(_verdict(answers.verdicts[number])))
+        if not shown.brief:
             screen.print()
     if scene.assumed and not shown.brief:
         _under(screen, "assumed", [Text(each, NOTE) for each in scene.assumed])
@@ -58,6 +63,15 @@ def _show(screen: Console, done: Walk, scene: Scene, shown: Shown) -> None:
             _under(screen, heading, lines)
     if shown.octets:
         show_octets(screen, changes_of(done))
+
+
+def _verdict(verdict: Verdict) -> Iterator[RenderableType]:
+    if not verdict.wrong:
+        yield Text(f"the BPF program does the same: {verdict.outcome}, {verdict.action}", "green")
+        return
+    yield Text("the BPF program and the specification DISAGREE", FAULT)
+    yield from (Text(each) for each in verdict.wrong)
+    yield Text("one of them is wrong, which is a bug of vipd's: please report it with what --json prints", NOTE)
 
 
 def _rows(done: Walk, scene: Scene) -> Iterator[tuple[str, list[RenderableType]]]:

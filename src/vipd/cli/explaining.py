@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
+
+import typer
 
 from vipd.anatomy import show as words
 from vipd.cli.explain_json import as_json
@@ -18,12 +19,13 @@ from vipd.cli.frame.source import Capture, Octets, of_file, of_text
 from vipd.cli.imagining import imagine
 from vipd.cli.output import console
 from vipd.cli.source import service_names
-from vipd.errors import WireError
+from vipd.errors import BusyError, WireError
 from vipd.explain.captured import Taken, taken
 from vipd.explain.conversation import Conversation, ends_of, said_of
 from vipd.explain.ends import refused
 from vipd.explain.question import arrived, brought, interface_of, require_payload
 from vipd.explain.scene import Scene
+from vipd.explain.verdict import Answers
 from vipd.explain.walk import Walk
 from vipd.model.instance import Instance
 from vipd.wire.ethernet import mac_bytes
@@ -31,6 +33,8 @@ from vipd.wire.ethernet import mac_bytes
 __all__ = ["Asked", "Of", "Shown", "explain_to"]
 
 _SYN: Final = "SYN"
+_ATTEMPTS: Final = 5
+"Where traffic changes what is looked at."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +60,46 @@ class Of:
     config: Path | None
     secret: Path | None
     mtu: int
+    live: bool = False
+    "The BPF program is asked too."
 
 
 def explain_to(asked: Asked, of: Of, shown: Shown) -> None:
     """Prints what becomes of each packet."""
     _require_one_question(asked)
-    with _scene(of) as scene:
-        walks = list(_walks(asked, scene))
-        screen = console()
-        if shown.as_json:
-            origin = str(of.config) if of.config else f"instance {of.instance.name}"
-            screen.print(json.dumps(as_json(walks, scene, origin), indent=2), soft_wrap=True)
-        else:
-            show(screen, walks, scene, shown)
+    if of.live and of.config is not None:
+        raise refused("--live", "asks the program on a running director's maps, and -c FILE has none")
+    for attempt in range(_ATTEMPTS):
+        try:
+            answers = _answers(asked, of)
+            break
+        except BusyError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    if shown.as_json:
+        origin = str(of.config) if of.config else f"instance {of.instance.name}"
+        print(json.dumps(as_json(answers, origin), indent=2))
+    else:
+        show(console(), answers, shown)
+    if any(verdict.wrong for verdict in answers.verdicts):
+        raise typer.Exit(1)
 
 
-@contextmanager
-def _scene(of: Of) -> Iterator[Scene]:
+def _answers(asked: Asked, of: Of) -> Answers:
     if of.config is not None:
-        yield imagine(of.config, of.secret, of.mtu).scene()
-        return
+        scene = imagine(of.config, of.secret, of.mtu).scene()
+        return Answers(scene, list(_walks(asked, scene)))
     from vipd.rehearsal.running import require_privileges, running
 
     require_privileges()
     with running(of.instance, service_names(of.instance)) as found:
-        yield found.scene
+        walks = list(_walks(asked, found.scene))
+        if not of.live:
+            return Answers(found.scene, walks)
+        from vipd.rehearsal.live import live
+
+        with live(found) as program:
+            return Answers(found.scene, walks, [program.ask(done) for done in walks])
 
 
 def _require_one_question(asked: Asked) -> None:

@@ -32,6 +32,10 @@ class Connections:
         """`memory`: the map, a row for each bucket."""
         self._memory, self._keys = memory, keys
 
+    def __len__(self) -> int:
+        """Buckets."""
+        return len(self._memory)
+
     def get(self, flow: Flow, /) -> Entry | ReplyEntry | None:
         wanted = reading.flow_row(flow)
         for bucket in dict.fromkeys(buckets(flow_hash(self._keys, flow), len(self._memory))):
@@ -57,6 +61,10 @@ class Connections:
         row: bytes = self._memory[bucket].tobytes()
         return row
 
+    def taken(self, bucket: int) -> int:
+        """Places."""
+        return BUCKET - self.raw(bucket)[:BUCKET].count(0)
+
     def _flow_at(self, position: int) -> Flow | None:
         bucket, number = divmod(position, BUCKET)
         if bucket >= len(self._memory):
@@ -69,7 +77,7 @@ class _Taken:
         self._connections = connections
 
     def get(self, bucket: int, /) -> int | None:
-        return BUCKET - self._connections.raw(bucket)[:BUCKET].count(0)
+        return self._connections.taken(bucket)
 
 
 class _Array(Generic[V]):

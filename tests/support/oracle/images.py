@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from tests.support.oracle.plane import Plane
-from tests.support.oracle.reading import ROWS, ports_row
 from vipd.dataplane import _abi
 from vipd.rehearsal.reading import fragment_row
+from vipd.rehearsal.rows import ROWS, ports_row
 from vipd.spec import State
 from vipd.spec.state import Draft, FragmentKey, Ports
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 
 from tests.support.oracle.pair import Pair
-from tests.support.oracle.reading import ports_row
 from vipd.rehearsal.reading import fragment_row
+from vipd.rehearsal.rows import ports_row
 from vipd.spec import State
 from vipd.spec.state import Draft, FragmentKey, Ports
 
