@@ -19,6 +19,7 @@ from tests.support.frame_cli import capture_file, frame, shown, told
 from tests.support.promised import keeps
 from tests.support.specimens import ETHERNET, PPP
 from vipd.cli.frame.documents import Decoded, Forwarded
+from vipd.cli.frame.source import Octets, given
 from vipd.wire import pcap
 from vipd.wire.pcap import Captured
 
@@ -48,6 +49,19 @@ def test_of_a_long_line_a_part_is_shown_and_the_rest_in_a_line_for_each_frame(na
     if count > IN_FULL:
         assert output.count("one line for each frame from here on; --count N shows N field by field") == 1
         assert "to the end; --all shows it" in output
+
+
+@pytest.mark.parametrize(
+    ("written", "octets"),
+    [("7e " * 170_000, 170_000), ("ab" * 500_000, 500_000), ("0000: " + "aa " * 100_000, 100_000)],
+)
+def test_a_long_text_is_read_in_a_moment(tmp_path: Path, written: str, octets: int) -> None:
+    """A loop over its signs took minutes: so would this test."""
+    path = tmp_path / "long"
+    path.write_text(written)
+    with given(str(path), None, None, None) as source:
+        assert isinstance(source, Octets)
+        assert len(source.whole) == octets
 
 
 def test_as_many_as_are_asked_for_are_shown_field_by_field(tmp_path: Path) -> None:

@@ -24,12 +24,10 @@ _MOST_WRITTEN: Final = 10 * MOST
 "The same as text: its bits, and what stands between them."
 _COMPRESSED: Final = {b"\x1f\x8b\x08": "gunzip", b"\xfd7zXZ\0": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 "What a compressed file begins with (RFC 1952, RFC 8878; xz's own format), and what undoes it."
-_SIGNS: Final = re.compile(
-    r"(?P<prefix>(?<![0-9a-fA-F])0[xX]|\\x)|(?P<digit>[0-9a-fA-F])|(?P<end>\n[ \t\r]*\n|\Z)"
-    r"|(?P<between>[\s_|.,:-])|(?P<wrong>.)"
-)
-
-
+_PREFIX: Final = re.compile(r"(?<![0-9a-fA-F])0[xX]|\\x")
+_NO_DIGIT: Final = re.compile(r"[^0-9a-fA-F]+")
+_WRONG: Final = re.compile(r"[^0-9a-fA-F\s_|.,:-]")
+_BLANK_LINE: Final = re.compile(r"\n[ \t\r]*\n")
 _DUMPED: Final = re.compile(
     r"^([ \t]*(?:0[xX])?[0-9a-fA-F]{4,8}:[ \t]+)([0-9a-fA-F]{2,}(?: [0-9a-fA-F]{2,})*)([ ].*)?$", re.MULTILINE
 )
@@ -195,18 +193,20 @@ def of_text(name: str, text: str, form: Form | None) -> Bits | Octets:
 
 
 def _hex_pieces(text: str) -> Iterator[bytes]:
-    digits, last = "", 0
-    for sign in _SIGNS.finditer(text):
-        match sign.lastgroup:
-            case "digit":
-                digits, last = digits + sign[0], sign.start()
-            case "wrong":
-                raise WireError(
-                    f"{sign[0]!r} at offset {sign.start()} is no hex digit;"
-                    " two of them make an octet, with spaces, line ends or _|.,:- between if you like"
-                )
-            case "end":
-                if len(digits) % 2:
-                    raise WireError(f"the octet at offset {last} has one hex digit; two make an octet")
-                yield bytes.fromhex(digits)
-                digits = ""
+    """What stands between blank lines; any number of digits at a time, for there may be millions."""
+    text = _PREFIX.sub("  ", text)
+    wrong = _WRONG.search(text)
+    if wrong is not None:
+        raise WireError(
+            f"{wrong[0]!r} at offset {wrong.start()} is no hex digit;"
+            " two of them make an octet, with spaces, line ends or _|.,:- between if you like"
+        )
+    ends = [(found.start(), found.end()) for found in _BLANK_LINE.finditer(text)]
+    starts = [0, *(after for _, after in ends)]
+    for start, end in zip(starts, [*(before for before, _ in ends), len(text)], strict=True):
+        piece = text[start:end]
+        digits = _NO_DIGIT.sub("", piece)
+        if len(digits) % 2:
+            last = start + piece.rfind(digits[-1])
+            raise WireError(f"the octet at offset {last} has one hex digit; two make an octet")
+        yield bytes.fromhex(digits)
