@@ -114,6 +114,8 @@ class _Words:
         if not self.left or not self._found[0][0].startswith("@"):
             return None
         word = self.take("")
+        if word in ("@0", "@0s"):
+            return 0.0
         try:
             return values.duration(word[1:])
         except Refused:

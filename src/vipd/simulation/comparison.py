@@ -36,6 +36,8 @@ class Verdict:
     "Of each change."
     worst: Imbalance
     "Of any endpoint at any time."
+    where: str
+    "The service and server that got most new connections for its weight."
     refused: int
     "New connections that no server was there for."
 
@@ -47,8 +49,20 @@ def verdict(report: Report) -> Verdict:
         max(act.imbalance.open for act in acts),
         max(act.imbalance.peak for act in acts),
     )
+    loads = [
+        (server.got / server.wanted, f"{endpoint.service} {server.server}")
+        for endpoint in report.endpoints
+        for act in endpoint.acts
+        for server in act.servers
+        if server.wanted
+    ]
     by_change = list(zip(*(endpoint.acts[1:] for endpoint in report.endpoints), strict=True))
-    return Verdict(tuple(_upset(each) for each in by_change), worst, sum(act.refused for act in acts))
+    return Verdict(
+        tuple(_upset(each) for each in by_change),
+        worst,
+        max(loads, default=(0.0, ""))[1],
+        sum(act.refused for act in acts),
+    )
 
 
 def _upset(acts: Iterable[ActReport]) -> Upset:

@@ -77,8 +77,8 @@ def _endpoint(screen: Console, endpoint: EndpointReport) -> None:
         before = act
 
 
-def _standing(act: ActReport) -> list[tuple[str, int, bool]]:
-    return [(each.server, each.weight, each.present) for each in act.servers]
+def _standing(act: ActReport) -> tuple[str, list[tuple[str, int, bool]]]:
+    return act.scheduler, [(each.server, each.weight, each.present) for each in act.servers]
 
 
 def _sums(act: ActReport) -> str:
@@ -164,11 +164,12 @@ def _balance(screen: Console, compared: Sequence[Row]) -> None:
     columns = [
         Column("SCHEDULER"),
         Column("NEW CONNECTIONS", right=True),
+        Column("OF", rank=1),
         Column("OPEN AT END", right=True),
         Column("MOST AT ONCE", right=True),
     ]
     rows = [
-        (row.name, *(f"{each:.2f}" for each in (worst.connections, worst.open, worst.peak)))
+        (row.name, f"{worst.connections:.2f}", row.verdict.where, f"{worst.open:.2f}", f"{worst.peak:.2f}")
         for row in compared
         for worst in [row.verdict.worst]
     ]
