@@ -146,8 +146,11 @@ def planted(options: argparse.Namespace) -> int:
     print(f"{len(every)} defects, {options.jobs} at once, each looked for by one processor")
     with workers(options.jobs) as pool:
         waiting = [(defect, pool.submit(find, defect, options.search_seed)) for defect in every]
-        found = {defect: each.result() for defect, each in waiting}
-    print(defects.found_table({defect: (verdict.seconds, verdict.told) for defect, verdict in found.items()}))
+        found = {}
+        for defect, each in waiting:
+            found[defect] = each.result()
+            print(f"{defect.stage}: {defect.name}: {found[defect].told or 'NOT FOUND'}", flush=True)
+    print("\n" + defects.found_table({defect: (verdict.seconds, verdict.told) for defect, verdict in found.items()}))
     return 0 if all(verdict.killed for verdict in found.values()) else 1
 
 

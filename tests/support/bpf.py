@@ -8,7 +8,6 @@ with loaded() as bpf:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +20,7 @@ from vipd.dataplane import _abi
 from vipd.dataplane.maps import Map
 from vipd.dataplane.program import Object, Program
 
-_BUILT: Final = Path(__file__).parents[2] / "src" / "vipd" / "bpf" / "vipd.bpf.o"
-OBJECT: Final = Path(os.environ.get("TESTED_OBJECT", _BUILT))
-"Another one where a mutant is to be tested: see tests.support.mutants."
+OBJECT: Final = Path(__file__).parents[2] / "src" / "vipd" / "bpf" / "vipd.bpf.o"
 XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = range(5)
 _COUNTER: Final = np.dtype("<u8")
 

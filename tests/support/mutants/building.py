@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.mutants.population import HEADERS, MAIN, ROOT
+from tests.support.oracle.plane import DIRECTOR
 
 _QUIET: Final = ("-Wall", "-Wextra", "-Werror", "-MMD", "-MP")
 "Flags that are not for mutants: what they no longer use is no reason to refuse them."
+_NEEDED: Final = ("bpf", "src", "tests", "tools", "build/bpf")
 _TELLS: Final = (".BTF", ".debug", ".symtab", ".strtab", ".llvm", ".rel.BTF", ".rel.debug", ".rel.eh", ".shstrtab")
 "Sections that say where code comes from, not what it does."
 
@@ -31,12 +33,14 @@ def command() -> tuple[str, ...]:
 
 
 class Workshop:
-    """A copy of the sources in a folder of its own: the tree itself is never touched."""
+    """A copy of the tree in a folder of its own, whose tests load what was built last; the tree stays as it is."""
 
     def __init__(self, folder: Path) -> None:
-        self._sources = folder / "bpf"
-        shutil.copytree(HEADERS, self._sources)
-        self.object = folder / MAIN.replace(".c", ".o")
+        self.tree = folder / "tree"
+        for name in _NEEDED:
+            shutil.copytree(ROOT / name, self.tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", self.tree)
+        self._sources, self.object = self.tree / HEADERS.name, self.tree / DIRECTOR.relative_to(ROOT)
 
     def build(self, file: str, text: str) -> Path:
         """The data plane with this text in place of one of its files."""

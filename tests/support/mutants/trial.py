@@ -37,25 +37,31 @@ _FIRST, _OTHERS = 16, (3, 1)
 _FEW: Final = 15
 "Conversations with one seed."
 _TESTS: Final = {
-    "account.h": ("test_tracing",),
-    "event.h": ("test_tracing",),
-    "packet.h": ("test_tracing",),
-    "trace.h": ("test_tracing",),
-    "sweep.h": ("test_expiry", "test_connection_table", "test_tracing"),
-    "connection.h": ("test_connection_table", "test_expiry"),
-    "lookup.h": ("test_tcp_states", "test_connection_table", "test_tracing"),
-    "schedule.h": ("test_schedulers", "test_connection_table", "test_tracing"),
-    "point_to_point.h": ("test_point_to_point", "test_point_to_point_answers"),
-    "nexthop.h": ("test_next_hops", "test_point_to_point"),
-    "parse.h": ("test_headers", "test_jumbo", "test_truncation"),
-    "reply.h": ("test_jumbo", "test_point_to_point_answers", "test_icmp_errors"),
-    "forward.h": ("test_jumbo", "test_methods", "test_tunnels"),
-    "icmp.h": ("test_icmp_errors", "test_tracing"),
-    "tcp_state.h": ("test_tcp_states", "test_expiry"),
-    "maps.h": ("test_tracing", "test_expiry", "test_connection_table", "test_fragments"),
+    "account.h": ("bpf/test_tracing",),
+    "event.h": ("bpf/test_tracing",),
+    "packet.h": ("bpf/test_tracing",),
+    "trace.h": ("bpf/test_tracing", "dataplane/test_tracing"),
+    "sweep.h": ("bpf/test_expiry", "bpf/test_connection_table", "bpf/test_tracing", "dataplane/test_tracing"),
+    "connection.h": ("bpf/test_connection_table", "bpf/test_expiry"),
+    "lookup.h": ("bpf/test_tcp_states", "bpf/test_connection_table", "bpf/test_tracing"),
+    "schedule.h": ("bpf/test_schedulers", "bpf/test_connection_table", "bpf/test_tracing"),
+    "point_to_point.h": ("bpf/test_point_to_point", "bpf/test_point_to_point_answers"),
+    "nexthop.h": ("bpf/test_next_hops", "bpf/test_point_to_point"),
+    "parse.h": ("bpf/test_headers", "bpf/test_jumbo", "bpf/test_truncation"),
+    "reply.h": ("bpf/test_jumbo", "bpf/test_point_to_point_answers", "bpf/test_icmp_errors"),
+    "forward.h": ("bpf/test_jumbo", "bpf/test_methods", "bpf/test_tunnels"),
+    "icmp.h": ("bpf/test_icmp_errors", "bpf/test_tracing"),
+    "tcp_state.h": ("bpf/test_tcp_states", "bpf/test_expiry"),
+    "maps.h": (
+        "bpf/test_maps",
+        "bpf/test_tracing",
+        "bpf/test_expiry",
+        "bpf/test_connection_table",
+        "bpf/test_fragments",
+    ),
 }
-"The packet tests about what the specification does not speak of, by header."
-_OTHERWISE: Final = ("test_headers", "test_methods")
+"The tests about what the specification does not speak of, by header."
+_OTHERWISE: Final = ("bpf/test_headers", "bpf/test_methods")
 _PATIENCE: Final = 240
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", re.MULTILINE)
 _SHORT: Final = {errno.ENOMEM, errno.EMFILE, errno.EAGAIN, errno.EBUSY}
@@ -112,7 +118,7 @@ class Trials:
             return "verifier", " ".join(str(error).split())[-120:]
         if told:
             return "spec", told
-        told = failing_test(built, _TESTS.get(mutant.key.file, _OTHERWISE))
+        told = failing_test(self._workshop, _TESTS.get(mutant.key.file, _OTHERWISE))
         return ("tests", told) if told else (SURVIVED, "")
 
 
@@ -146,15 +152,15 @@ def disagreement(wires: Wires, program: Path, seed: int, seconds: float, meter: 
     return ""
 
 
-def failing_test(program: Path, names: tuple[str, ...]) -> str:
-    """Which of the packet tests finds it, or an empty text."""
-    files = [f"tests/bpf/{name}.py" for name in names if (ROOT / "tests" / "bpf" / f"{name}.py").exists()]
+def failing_test(workshop: Workshop, names: tuple[str, ...]) -> str:
+    """Which of these tests finds what was built last, or an empty text."""
+    files = [f"tests/{name}.py" for name in names]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "root", "-p", "no:cacheprovider", *files]
     try:
         run = subprocess.run(
             command,
-            cwd=ROOT,
-            env=os.environ | {"TESTED_OBJECT": str(program)},
+            cwd=workshop.tree,
+            env=os.environ | {"PYTHONPATH": str(workshop.tree / "src")},
             capture_output=True,
             text=True,
             check=False,

@@ -8,6 +8,8 @@ from typing import Final
 from tests.support.oracle.choices import Choices
 
 _ETHERNET: Final = 14
+_EXTENSIONS: Final = (0, 43, 44, 60)
+"Hop-by-hop options, routing, fragment, destination options."
 _LEAST: Final = 14
 "Bytes of the shortest frame that the kernel runs a program on."
 
@@ -53,6 +55,12 @@ def _length(choices: Choices, frame: bytearray) -> None:
         frame[at] = (frame[at] + choices.of((255, 1, 248, 8, 236, 20))) % 256
 
 
+def _headers_beyond(choices: Choices, frame: bytearray) -> None:
+    """IPv6 whose length ends within its extension headers; what follows is there, but counts as padding."""
+    if len(frame) > _ETHERNET + 48 and frame[_ETHERNET] >> 4 == 6 and frame[_ETHERNET + 6] in _EXTENSIONS:
+        frame[_ETHERNET + 4 : _ETHERNET + 6] = choices.of((8, 16, 4, 24, 7, 12, 1, 40)).to_bytes(2, "big")
+
+
 def _type(choices: Choices, frame: bytearray) -> None:
     frame[12:14] = choices.of((0x0806, 0x8100, 0x88A8, 0x0800, 0x86DD, 0x88CC)).to_bytes(2, "big")
 
@@ -73,7 +81,8 @@ _MUTATIONS: Final[tuple[Callable[[Choices, bytearray], None], ...]] = (
     _cut,
     _pad,
     _length,
-    _set((0,), (0x44, 0x46, 0x4F, 0x60, 0x45, 0x65)),  # version and header length
+    _headers_beyond,
+    _set((0,), (0x44, 0x46, 0x4F, 0x60, 0x45, 0x65, 0x55, 0x50)),  # version and header length
     _set((6, 7), (0x20, 0x40, 0x60, 0x01, 0, 58, 44, 0)),  # fragments; next header, hop limit
     _set((8, 9), (1, 0, 2, 6, 17, 132)),  # TTL, protocol
     _set((32, 33, 52, 53), (0x02, 0x03, 0x11, 0x40, 0x50, 0xF0)),  # TCP's data offset and flags

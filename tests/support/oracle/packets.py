@@ -40,8 +40,12 @@ CLIENTS: Final[dict[int, list[Address]]] = {
 line, of an address whose bytes a tunnel's source has too (MISREAD), unknown."""
 MARTIANS: Final[dict[int, list[Address]]] = {
     4: [ip_address(each) for each in ("127.0.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.5", "240.0.0.1", "255.255.255.255")],
-    6: [ip_address(each) for each in ("::1", "::", "ff02::1", "::ffff:192.0.2.1", "::2", "fe80::1")],
+    6: [
+        ip_address(each)
+        for each in ("::1", "::", "ff02::1", "::ffff:192.0.2.1", "::2", "fe80::1", "::1:0:0:1", "0:0:1::1")
+    ],
 }
+"And some that are none, but nearly."
 _PORTS: Final = (*(40000,) * 8, 40001, 40001, 40002, 40003, 80, 0, 65535)
 _FLAGS: Final = (
     *(SYN, SYN, SYN, SYN, ACK, ACK, PSH | ACK, FIN | ACK, RST, RST | ACK, SYN | ACK),
