@@ -44,7 +44,7 @@ _CONTEXT: Final = 16
 "Bits that are kept of what was fed before: what a bit means is told by the fifteen before it."
 _UNDECIDED: Final = 14
 "The last bits of what looks like data may yet be an abort's (or a flag's), but not more than these."
-_AT_ONCE: Final = 8192
+_AT_ONCE: Final = 12_288
 "Octets. An octet for each of their bits is little enough for malloc not to ask the kernel each time."
 
 
