@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from io import BytesIO
@@ -265,6 +266,14 @@ def test_the_program_says_it_in_one_line_and_exits_with_2() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "--bits: '2' at offset 0 is no bit; 0 and 1 are, with spaces where you like\n"
+
+
+def test_a_terminal_that_lacks_our_signs_shows_others() -> None:
+    command = [sys.executable, "-m", "vipd.cli.main", "frame", "decode", "hdlc", "--bits", EXAMPLE]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"0011111(0)0 |address |7c" in done.stdout
 
 
 def test_help_imports_nothing_slow() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from types import TracebackType
 
 from vipd.errors import ConfigError, DirectorError, EnvironmentProblem
@@ -12,6 +13,9 @@ from vipd.errors import ConfigError, DirectorError, EnvironmentProblem
 def main() -> None:
     """Exit codes: 0 done, 1 failed, 2 the input or this machine must be mended first, 130 interrupted."""
     sys.excepthook = _say_it_is_ours
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that lacks a sign of ours shows another one.
+        sys.stdout.reconfigure(errors="replace")
     try:
         from vipd.cli.app import app
 
