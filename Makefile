@@ -20,7 +20,7 @@ OBJECTS  := $(PACKAGED:bpf/%.c=src/vipd/bpf/%.o)
 BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c bpf/harness*.bpf.c))
 
 PYTEST   := $(VENV)/python -m pytest
-# These tests wait more than they compute; those of one module may share a lab.
+# On two cores at least; the tests of one module may share a lab.
 PARALLEL := -n 2 --dist loadscope
 # These have targets of their own.
 ELSEWHERE := --ignore tests/bpf --ignore tests/spec
@@ -68,7 +68,7 @@ format: setup ## put Python and C into form
 
 .PHONY: unit
 unit: setup ## tests that need no root
-	$(PYTEST) -m 'not root and not interop and not large' || $(AGAIN) -m 'not root and not interop and not large'; }
+	$(PYTEST) $(PARALLEL) -m 'not root and not interop and not large' || $(AGAIN) -m 'not root and not interop and not large'; }
 
 .PHONY: bpf
 bpf: setup ## the BPF programs, packet by packet (root)
