@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -168,7 +170,42 @@ _OVER: Final = {
 }
 
 
-def compare(world: World) -> bool:
+@dataclass(frozen=True)
+class Crowd:
+    """Forty servers of all weights, and so many connections that turns come round and counts differ."""
+
+    situations: list[Situation]
+    flows: list[Flows]
+    secrets: dict[int, bytes]
+    moments: tuple[int, ...] = (0, SPAN // 2)
+    end: int = SPAN
+
+    @classmethod
+    def of(cls, scheduler: Scheduler) -> Crowd:
+        endpoint = Endpoint(ip_address(VIPS[4]), 80, 80, Transport.TCP)
+        servers = tuple(
+            RealServer(ip_address(f"10.0.0.{n}"), None, n % 9, (Method.DR, Method.NAT)[n % 2]) for n in range(1, 41)
+        )
+        service = VirtualService("one", (endpoint,), servers, scheduler, maglev_slots=1009)
+        first = Situation(Director(("eth0",), (service,), timeouts=TIMEOUTS), frozenset(), Fleet.of(2, Ecmp.MODULO))
+        chance = np.random.default_rng(1)
+        start = np.sort(chance.integers(0, SPAN, 900)).astype(np.uint32)
+        length = chance.integers(0, LONGEST, 900).astype(np.uint32)
+        flows, _ = arranged(
+            endpoint,
+            packed(ip_address("198.51.100.1") + n for n in range(200)),
+            chance.integers(0, 200, 900).astype(np.uint32),
+            (1000 + np.arange(900)).astype(np.uint16),
+            np.full(900, 80, np.uint16),
+            start,
+            start + length,
+            np.arange(900),
+            0,
+        )
+        return cls([first, change("remove one 10.0.0.17", first).after], [flows], {1: bytes(16), 2: bytes(15) + b"2"})
+
+
+def compare(world: World | Crowd) -> bool:
     """False where a flow came to a director that knew its port from before: such are only counted."""
     found = casts(world.situations, world.secrets.__getitem__)
     plan = Plan(
@@ -214,3 +251,8 @@ def agree(course: Course, some: list[Talk], directors: Directors, moment: int) -
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_flow_gets_the_server_that_the_specification_gives_it(data: bytes) -> None:
     assume(compare(World(Choices(data))))
+
+
+@pytest.mark.parametrize("scheduler", Scheduler)
+def test_among_forty_servers_too(scheduler: Scheduler) -> None:
+    assert compare(Crowd.of(scheduler))
