@@ -115,12 +115,15 @@ def test_ctrl_c_ends_it_with_what_there_is_so_far(folder: Path, monkeypatch: pyt
         (("--out", "none/out.pcap"), "cannot be written: No such file"),
         (("--picture", "a.gif"), "'a.gif' is no kind of picture; .svg, .png, .pdf"),
         (("--interface", "eth9"), "'eth9' is no interface of this director"),
+        (("--live",), "--live: asks the program on a running director's maps, and -c FILE has none"),
         (("--mtu", "5"), "--mtu: 5 is none"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_done(folder: Path, options: tuple[str, str], said: str) -> None:
-    name, value = options
-    result = replay(folder, name, str(folder / value) if name in ("--out", "--picture") else value)
+def test_what_cannot_be_is_refused_before_anything_is_done(folder: Path, options: tuple[str, ...], said: str) -> None:
+    names = [
+        str(folder / each) if options[0] in ("--out", "--picture") and each != options[0] else each for each in options
+    ]
+    result = replay(folder, *names)
     assert isinstance(result.exception, ConfigError), result.output
     assert said in str(result.exception)
     assert result.stdout == ""

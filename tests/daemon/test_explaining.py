@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Dot1Q, Ether
 from typer.testing import CliRunner, Result
 
 from tests.daemon.conftest import VIP4, answers
+from tests.support.frame_cli import capture_file
 from tests.support.lan import Lan, eventually
 from tests.support.mutants.building import Workshop
 from vipd.cli.app import app
 from vipd.rehearsal.live import live
+from vipd.wire.pcap import LinkType
 
 pytestmark = pytest.mark.root
 
@@ -83,6 +87,21 @@ def test_a_known_connection_is_found_and_nothing_is_changed(
         assert "-c FILE" in plain.stderr
 
 
+def conversation() -> Iterator[bytes]:
+    """Twenty clients of the VIP and whoever answers, and frames that are nobody's."""
+    out, back = (Ether(src=f"02:00:00:00:00:0{number}", dst="02:00:00:00:00:09") for number in (1, 2))
+    for port in range(20):
+        for flags in ("S", "A"):
+            yield bytes(out / IP(src="192.0.2.2", dst=VIP4) / TCP(sport=2000 + port, dport=80, flags=flags))
+            for server in (ECHO, "10.0.0.3"):
+                answer = TCP(sport=80, dport=2000 + port, flags="SA" if flags == "S" else "A")
+                yield bytes(back / IP(src=server, dst="192.0.2.2") / answer)
+    whole = bytes(out / IP(src="192.0.2.2", dst=VIP4) / TCP(sport=3000, dport=80, flags="S"))
+    yield from (whole[:size] for size in range(14, len(whole)))
+    yield bytes(out / Dot1Q(vlan=7) / IP(src="192.0.2.2", dst=VIP4) / TCP(sport=3000, dport=80))
+    yield bytes(out / IP(src="192.0.2.2", dst=VIP4) / UDP(sport=3000, dport=80))
+
+
 def test_a_program_that_does_otherwise_than_the_specification_is_reported_as_a_bug(
     lan: Lan, config: Path, echo: Callable[[], socket.socket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,8 +110,10 @@ def test_a_program_that_does_otherwise_than_the_specification_is_reported_as_a_b
     assert wrong != right
     defect = Workshop(tmp_path / "defect").build("forward.h", wrong)
 
-    def asked(*arguments: str) -> Result:
-        given = ["--instance", lan.instance.name, "explain", "--live", *arguments]
+    capture = capture_file(tmp_path / "in.pcap", LinkType.ETHERNET, list(conversation()))
+
+    def asked(*arguments: str, command: str = "explain") -> Result:
+        given = ["--instance", lan.instance.name, command, "--live", *arguments]
         return lan.director.inside(lambda: CliRunner().invoke(app, given, env={"NO_COLOR": "1"}))
 
     with lan.daemon(config) as daemon:
@@ -104,6 +125,11 @@ def test_a_program_that_does_otherwise_than_the_specification_is_reported_as_a_b
         sound = asked(*question)
         assert sound.exit_code == 0, sound.output
         assert sound.stdout.count("the BPF program does the same: forward_nat, redirect") == 2
+        same = asked(capture, "--out", str(tmp_path / "out.pcap"), command="replay")
+        assert same.exit_code == 0, same.output
+        count = len(list(conversation()))
+        assert f"the BPF program does the same with all {count}" in same.stdout
+        assert "forward_nat_reply" in same.stdout
         monkeypatch.setattr("vipd.rehearsal.live.live", partial(live, program=defect))
         reported = asked(*question)
         assert reported.exit_code == 1
@@ -112,4 +138,8 @@ def test_a_program_that_does_otherwise_than_the_specification_is_reported_as_a_b
         [packet, _] = json.loads(asked(*question, "--json").stdout)["packets"]
         assert packet["program"]["agrees"] is False
         assert any(each.startswith("frame: the program ") for each in packet["program"]["disagreements"])
+        replayed = asked(capture, command="replay")
+        assert replayed.exit_code == 1
+        assert f"the BPF program and the specification DISAGREE on 40 of {count}" in replayed.stdout
+        assert "  frame 1, forward_nat\n    outcome: the program reply_time_exceeded, the spec" in replayed.stdout
         assert answers(known, b"nobody noticed")

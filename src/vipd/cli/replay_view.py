@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vipd.anatomy.show import count
-from vipd.cli.frame.look import NOTE
+from vipd.cli.frame.look import FAULT, NOTE
 from vipd.cli.output import Column, console, fitted
 from vipd.explain.replay import Replay
 from vipd.explain.walk import method_text, server_text
@@ -49,6 +49,8 @@ def show(made: Replay, sent: int, interrupted: bool) -> None:
         screen.print(table)
     screen.print()
     _outcomes(screen, made)
+    if made.asked:
+        _program(screen, made)
     if idle:
         screen.print(Text(f"no packet for {', '.join(idle)}", NOTE), soft_wrap=True)
 
@@ -61,6 +63,8 @@ def _notes(made: Replay) -> Iterator[str]:
     if not made.scene.secret_known:
         yield "the director's secret is not at hand: with it, sh and mh point elsewhere"
     yield from (f"assumed: {each}" for each in made.scene.assumed)
+    if not made.scene.assumed:
+        yield "the running director's configuration and routes; none of its connections is known"
 
 
 def _rows(made: Replay, service: int) -> Iterator[list[str]]:
@@ -87,10 +91,41 @@ def _outcomes(screen: Console, made: Replay) -> None:
         screen.print(Text(f"           {OUTCOMES[outcome]}", NOTE), soft_wrap=True)
 
 
-def as_json(made: Replay, source: str, config: str, sent: int) -> str:
+def _program(screen: Console, made: Replay) -> None:
+    wrong = sum(made.disagreements.values())
+    if not wrong:
+        screen.print(Text(f"the BPF program does the same with all {made.asked}", "green"))
+        return
+    screen.print(Text(f"the BPF program and the specification DISAGREE on {wrong} of {made.asked}", FAULT))
+    for each in made.first_disagreements:
+        screen.print(f"  frame {each.frame}, {each.outcome}", soft_wrap=True)
+        for line in each.verdict.wrong:
+            screen.print(f"    {line}", soft_wrap=True)
+    screen.print(Text("that is a bug of vipd's: please report it with what --json prints, and the capture", NOTE))
+
+
+def _program_as_json(made: Replay) -> dict[str, Any] | None:
+    if not made.asked:
+        return None
+    first = [
+        {
+            "frame": each.frame,
+            "specification": each.outcome,
+            "program": each.verdict.outcome,
+            "action": each.verdict.action,
+            "sent": each.verdict.frame.hex(),
+            "disagreements": list(each.verdict.wrong),
+        }
+        for each in made.first_disagreements
+    ]
+    return {"asked": made.asked, "disagreements": dict(made.disagreements), "first": first}
+
+
+def as_json(made: Replay, source: str, director: str, sent: int) -> str:
     document: dict[str, Any] = {
         "capture": source,
-        "config": config,
+        "director": director,
+        "program": _program_as_json(made),
         "assumed": list(made.scene.assumed),
         "secret_known": made.scene.secret_known,
         "frames": made.frames,

@@ -18,10 +18,13 @@ from vipd.cli.frame.source import Capture, of_file
 from vipd.cli.imagining import imagine
 from vipd.cli.replay_picture import draw
 from vipd.cli.replay_view import as_json, show
+from vipd.cli.source import service_names
 from vipd.errors import ConfigError
 from vipd.explain.ends import refused
 from vipd.explain.question import interface_of
-from vipd.explain.replay import Replay
+from vipd.explain.replay import Beside, Replay
+from vipd.explain.scene import Scene
+from vipd.model.instance import Instance
 from vipd.wire import pcap
 from vipd.wire.pcap import Captured, LinkType
 
@@ -31,8 +34,10 @@ _TOLD_EVERY: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
+    instance: Instance
     file: str
-    config: Path
+    config: Path | None
+    live: bool
     out: Path | None
     picture: Path | None
     secret: Path | None
@@ -45,12 +50,10 @@ class Wanted:
 def replay_to(wanted: Wanted) -> None:
     if wanted.picture is not None:
         plot.require(wanted.picture)
-    scene = imagine(wanted.config, wanted.secret, wanted.mtu).scene()
-    if not scene.configuration.interfaces:
-        raise refused(str(wanted.config), "the director looks at no interface: no packet comes in")
-    interface = interface_of("--interface", wanted.interface, scene) if wanted.interface else None
-    made = Replay(scene, interface, wanted.keep_macs)
+    if wanted.live and wanted.config is not None:
+        raise refused("--live", "asks the program on a running director's maps, and -c FILE has none")
     with ExitStack() as stack:
+        made = _director(wanted, stack)
         source = stack.enter_context(of_file(wanted.file, Form.CAPTURE))
         assert isinstance(source, Capture)
         sent = _Sent(made, source)
@@ -59,11 +62,32 @@ def replay_to(wanted: Wanted) -> None:
                 pass
         else:
             _write(wanted.out, wanted.file, sent)
-    _tell(made, wanted, sent)
+        _tell(made, wanted, sent)
     if sent.interrupted:
         raise typer.Exit(130)
     if sent.damaged is not None:
         raise sent.damaged
+    if made.disagreements:
+        raise typer.Exit(1)
+
+
+def _director(wanted: Wanted, stack: ExitStack) -> Replay:
+    if wanted.config is not None:
+        return _begun(wanted, imagine(wanted.config, wanted.secret, wanted.mtu).scene())
+    from vipd.rehearsal.live import live
+    from vipd.rehearsal.running import require_privileges, running
+
+    require_privileges()
+    found = stack.enter_context(running(wanted.instance, service_names(wanted.instance)))
+    beside = stack.enter_context(live(found, remembering=False)) if wanted.live else None
+    return _begun(wanted, found.scene, beside)
+
+
+def _begun(wanted: Wanted, scene: Scene, beside: Beside | None = None) -> Replay:
+    if not scene.configuration.interfaces:
+        raise refused("", "the director looks at no interface: no packet comes in")
+    interface = interface_of("--interface", wanted.interface, scene) if wanted.interface else None
+    return Replay(scene, interface, wanted.keep_macs, beside)
 
 
 class _Sent:
@@ -109,8 +133,9 @@ def _write(out: Path, source: str, sent: _Sent) -> None:
 
 
 def _tell(made: Replay, wanted: Wanted, sent: _Sent) -> None:
+    origin = str(wanted.config) if wanted.config else f"instance {wanted.instance.name}"
     if wanted.as_json:
-        print(as_json(made, wanted.file, str(wanted.config), sent.count))
+        print(as_json(made, wanted.file, origin, sent.count))
     else:
         show(made, sent.count, sent.interrupted)
     if wanted.picture is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from vipd.errors import WireError
 from vipd.explain.captured import taken
 from vipd.explain.course import Course
 from vipd.explain.question import Packet, arrived, brought
 from vipd.explain.scene import Scene
+from vipd.explain.verdict import Verdict
 from vipd.explain.walk import Walk, walk
 from vipd.spec import State, sweep
 from vipd.spec.state import Entry, Load, Traffic
@@ -18,6 +19,10 @@ from vipd.wire.pcap import Captured
 
 _SWEEP: Final = 1_000_000_000
 "As often the data plane's own sweeper passes the whole table (dataplane.pins)."
+
+
+_FIRST: Final = 5
+"Disagreements that are kept whole; those behind them may follow from them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,28 @@ class Share:
     "Connections that were known at once."
 
 
+class Beside(Protocol):
+    """The BPF program, which lives through the same."""
+
+    def pass_time(self, now: int, sweep: bool) -> None: ...
+
+    def ask(self, done: Walk) -> Verdict: ...
+
+
+class Disagreement(NamedTuple):
+    frame: int
+    "Counted from 1."
+    outcome: str
+    "The specification's."
+    verdict: Verdict
+
+
 class Replay:
     """Begins with a director that remembers nothing."""
 
-    def __init__(self, scene: Scene, interface: int | None = None, keep_macs: bool = False) -> None:
+    def __init__(
+        self, scene: Scene, interface: int | None = None, keep_macs: bool = False, beside: Beside | None = None
+    ) -> None:
         self.scene, self.state = scene, State()
         self.frames = 0
         self.outcomes: Counter[str] = Counter()
@@ -44,7 +67,12 @@ class Replay:
         "Frames of which the capture has a part only."
         self.course: Course[int] = Course()
         "By server."
-        self._interface, self._keep_macs = interface, keep_macs
+        self.asked = 0
+        "Packets that the BPF program had too."
+        self.disagreements: Counter[str] = Counter()
+        "Packets with which it did otherwise, by the specification's outcome."
+        self.first_disagreements: list[Disagreement] = []
+        self._interface, self._keep_macs, self._beside = interface, keep_macs, beside
         self._begin: int | None = None
         self._elapsed = 0
         self._swept = 0
@@ -70,7 +98,17 @@ class Replay:
         if done.decision.server:
             self.course.add(done.decision.server, self._elapsed)
         self._note(done.decision.draft.loads.changed)
+        if self._beside is not None:
+            self._compare(done, self._beside)
         return done
+
+    def _compare(self, done: Walk, beside: Beside) -> None:
+        self.asked += 1
+        verdict = beside.ask(done)
+        if verdict.wrong:
+            self.disagreements[done.decision.outcome] += 1
+            if len(self.first_disagreements) < _FIRST:
+                self.first_disagreements.append(Disagreement(self.frames, done.decision.outcome, verdict))
 
     def _packet(self, frame: Captured) -> Packet:
         found = taken(frame)
@@ -84,8 +122,13 @@ class Replay:
         if self._begin is None:
             self._begin = time_ns
         self._elapsed = max(self._elapsed, time_ns - self._begin)
-        if self._elapsed - self._swept < _SWEEP:
-            return
+        over = self._elapsed - self._swept >= _SWEEP
+        if self._beside is not None:
+            self._beside.pass_time(self.scene.now + self._elapsed, over)
+        if over:
+            self._sweep()
+
+    def _sweep(self) -> None:
         self._swept = self._elapsed
         flows = [flow for flow, entry in self.state.connections.items() if isinstance(entry, Entry)]
         draft, over = sweep(self.scene.configuration, self.state, flows, self.scene.now + self._elapsed)

@@ -58,6 +58,12 @@ class Live:
             wrong.append(f"remembered: the program {known}, the specification {done.after}")
         return Verdict("+".join(ended), _XDP[run.action], run.frame, tuple(wrong))
 
+    def pass_time(self, now: int, sweep: bool) -> None:
+        """`sweep`: what is over is forgotten now, all of it."""
+        self._stage.set_clock(now)
+        if sweep:
+            self._stage.sweep()
+
     def _counted(self, name: str) -> Any:
         return self._stage.rows(name, np.dtype("<u8")).copy()
 
@@ -81,8 +87,11 @@ def _differences(done: Walk, action: int, frame: bytes, ended: list[str], met: l
 
 
 @contextmanager
-def live(found: Running, program: Path = BUILT) -> Iterator[Live]:
-    """After the specification's walks, whose look-ups are copied. `program`: another build of the same layout."""
+def live(found: Running, program: Path = BUILT, remembering: bool = True) -> Iterator[Live]:
+    """After the specification's walks, whose look-ups are copied. `program`: another build of the same layout.
+
+    `remembering` False: what the director remembers is left out, and the walks may come later.
+    """
     maps = found.maps
     room = Room(
         buckets=len(found.connections),
@@ -98,7 +107,9 @@ def live(found: Running, program: Path = BUILT) -> Iterator[Live]:
         for name in _BY_KEY:
             _copy_entries(maps[name], stage.maps[name])
         stage.slots[:] = maps["slots"].memory(INDEX, writable=False)
-        _copy_state(found, stage)
+        if remembering:
+            _copy_state(found, stage)
+        _require_same(found, stage, remembering)
         stage.set_clock(found.scene.now)
         yield Live(found, stage)
 
@@ -137,10 +148,15 @@ def _copy_state(found: Running, stage: Stage) -> None:
     for flow in others | snapshot.connections.seen.keys():
         for bucket in buckets(flow_hash(keys, flow), stage.buckets):
             stage.table[bucket : bucket + 1] = np.frombuffer(found.connections.raw(bucket), _abi.BUCKET)
-    copied = Connections(stage.table, keys)
+
+
+def _require_same(found: Running, stage: Stage, remembering: bool) -> None:
+    """What was copied is what the specification has seen."""
+    snapshot, copied = found.snapshot, Connections(stage.table, found.scene.configuration.keys)
+    connections, taken = (snapshot.connections.seen, snapshot.taken.seen) if remembering else ({}, {})
     same = (
-        all(copied.get(flow) == entry for flow, entry in snapshot.connections.seen.items())
-        and all(copied.taken(bucket) == number for bucket, number in snapshot.taken.seen.items())
+        all(copied.get(flow) == entry for flow, entry in connections.items())
+        and all(copied.taken(bucket) == number for bucket, number in taken.items())
         and np.array_equal(stage.rows("service_table", _abi.SERVICE), found.written.services)
         and np.array_equal(stage.rows("real_servers", _abi.REAL_SERVER), found.written.servers)
     )
