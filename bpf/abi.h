@@ -315,11 +315,18 @@ enum trace_limits {
 	TRACE_ROOM = 1048576, /* bytes of records that wait for the tracer */
 };
 
+/* What a tracer looks at before all else; nothing: it is off. */
+enum trace_by {
+	TRACE_BY_OUTCOME = 1, /* always */
+	TRACE_BY_SERVICE = 2,
+	TRACE_BY_CLIENT = 4,
+};
+
 /* What a tracer asks for, what is read first in the first line. It writes all but the
  * last block, which is the data plane's.
  */
 struct tracer {
-	__u32 on;	 /* the sweeper clears it where `beat` stands still */
+	__u32 on;	 /* of trace_by; the sweeper clears it where `beat` stands still */
 	__u32 keep;	 /* whether frames are wanted that may be changed */
 	__u64 outcomes;	 /* bit n: outcome n */
 	struct addr net; /* only packets from or to here */

@@ -34,15 +34,18 @@ static __always_inline __u64 trace_low_half(const struct addr *a)
 /* What costs the least and rules out the most, with few branches for the verifier to
  * follow; trace_wants has the last word.
  */
-static __always_inline int trace_may_want(const struct packet *pkt)
+static __always_inline int trace_may_want(const struct packet *pkt, __u32 by)
 {
-	__u32 service = pkt->service_id;
+	if (by & TRACE_BY_SERVICE) {
+		__u32 service = pkt->service_id;
 
-	/* The verifier of kernel 6.1 loses the bound that clang 14 knows. */
-	asm volatile("%0 &= 16383" : "+r"(service));
-	if (!(tracer.services[service >> 6] >> (service & 63) & 1))
-		return 0;
-	return !(trace_low_half(&pkt->flow.source) * trace_low_half(&pkt->flow.destination)) ||
+		/* The verifier of kernel 6.1 loses the bound that clang 14 knows. */
+		asm volatile("%0 &= 16383" : "+r"(service));
+		if (!(tracer.services[service >> 6] >> (service & 63) & 1))
+			return 0;
+	}
+	return !(by & TRACE_BY_CLIENT) ||
+	       !(trace_low_half(&pkt->flow.source) * trace_low_half(&pkt->flow.destination)) ||
 	       pkt->icmp;
 }
 
@@ -97,11 +100,14 @@ static __always_inline void trace_frame(struct xdp_md *ctx, struct trace_record 
 
 __noinline int trace_frame_now(struct xdp_md *ctx, const struct told *told)
 {
+	struct trace_record *record;
 	__u32 zero = 0;
-	struct trace_record *record = bpf_map_lookup_elem(&trace_records, &zero);
 
 	/* Which server it will be need not be known yet. */
-	if (told && record && trace_concerns(told))
+	if (!told || !trace_concerns(told))
+		return 0;
+	record = bpf_map_lookup_elem(&trace_records, &zero);
+	if (record)
 		trace_frame(ctx, record, tracer.frame);
 	return 0;
 }
@@ -109,8 +115,14 @@ __noinline int trace_frame_now(struct xdp_md *ctx, const struct told *told)
 /* Before the first change of a frame: who asked for it gets it as it came. */
 static __always_inline void trace_keep(struct xdp_md *ctx, struct packet *pkt)
 {
-	if (*(volatile __u32 *)&tracer.keep && trace_may_want(pkt))
+	__u32 by = *(volatile __u32 *)&tracer.keep;
+
+	if (!by)
+		return;
+	if (trace_may_want(pkt, by))
 		trace_frame_now(ctx, &pkt->told);
+	else
+		pkt->met |= UNWANTED;
 }
 
 /* Whether this packet is one of those that sampling and rate leave. */
@@ -152,11 +164,15 @@ static __always_inline __u8 trace_state(const struct told *told, const struct co
 __noinline int trace_tell(struct xdp_md *ctx, const struct told *told, __u32 why)
 {
 	__u32 zero = 0, unchanged = !(TRACE_CHANGED >> (why & 63) & 1), kept;
-	struct trace_record *record = bpf_map_lookup_elem(&trace_records, &zero);
-	struct trace_count *count = bpf_map_lookup_elem(&trace_counts, &zero);
 	const struct connection *conn;
+	struct trace_record *record;
+	struct trace_count *count;
 
-	if (!told || !record || !count || !trace_wants(told) || !trace_admits(count))
+	if (!told || !trace_wants(told))
+		return 0;
+	record = bpf_map_lookup_elem(&trace_records, &zero);
+	count = bpf_map_lookup_elem(&trace_counts, &zero);
+	if (!record || !count || !trace_admits(count))
 		return 0;
 	if (unchanged)
 		trace_frame(ctx, record, tracer.frame);
@@ -189,7 +205,9 @@ __noinline int trace_tell(struct xdp_md *ctx, const struct told *told, __u32 why
 /* At the very end: the frame is as it leaves. */
 static __always_inline void trace(struct xdp_md *ctx, struct packet *pkt, enum outcome why)
 {
-	if (*(volatile __u32 *)&tracer.on && tracer.outcomes >> why & 1 && trace_may_want(pkt))
+	__u32 by = *(volatile __u32 *)&tracer.on;
+
+	if (by && tracer.outcomes >> why & 1 && !(pkt->met & UNWANTED) && trace_may_want(pkt, by))
 		trace_tell(ctx, &pkt->told, why);
 }
 

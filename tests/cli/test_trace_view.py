@@ -61,7 +61,7 @@ def test_a_line_has_time_interface_flow_outcome_and_reason() -> None:
     assert clock[-10:] == ":03.123456"
     assert rest == (
         "eth0  tcp 203.0.113.7:4711 > 192.0.2.10:80 syn  forward_nat to 10.0.0.12:8080 by eth1: new connection, "
-        "wlc: fewest connections for its weight; the way to a server or client was asked of the kernel again"
+        "wlc: fewest connections for its weight"
     )
 
 
@@ -75,6 +75,10 @@ def test_a_line_has_time_interface_flow_outcome_and_reason() -> None:
         (
             {"outcome": "forward_nat_reply", "known": True, "reply": True, "events": (), "state": "fin_wait"},
             "forward_nat_reply by eth1: reply of a known connection, fin_wait",
+        ),
+        (
+            {"events": ("mss_clamped",), "known": True},
+            "forward_nat to 10.0.0.12:8080 by eth1: known connection, syn_recv; MSS clamped",
         ),
         (
             {"outcome": "route_nat", "egress": None, "events": ("connection_new",)},

@@ -14,13 +14,13 @@ from typing import Any, BinaryIO, Final
 
 from vipd.errors import EnvironmentProblem
 from vipd.model.director import with_port
-from vipd.model.outcome import EVENTS, OUTCOMES, remedy
+from vipd.model.outcome import OUTCOMES, remedy
 from vipd.model.trace import Flow, TraceCounts, Traced, reason, stage
 from vipd.wire.pcap import Captured, LinkType
 from vipd.wire.pcapng_out import Writer
 
-_SAID: Final = ("connection_new", "stateless", "table_full", "connection_reused")
-"Events that the reason tells already."
+_SAID: Final = {"mss_clamped": "MSS clamped"}
+"Events that the reason does not tell already, and that tell something."
 
 
 class Interfaces(dict[int, str]):
@@ -71,7 +71,7 @@ def decision(packet: Traced, interfaces: Mapping[int, str]) -> str:
         parts.append(f"to {with_port(packet.server, packet.server_port)}")
     if packet.egress:
         parts.append(f"by {interfaces[packet.egress]}")
-    more = [EVENTS[name].split(":")[0].rstrip(".").lower() for name in packet.events if name not in _SAID]
+    more = [_SAID[name] for name in packet.events if name in _SAID]
     return f"{' '.join(parts)}: {'; '.join([reason(packet), *more])}"
 
 

@@ -167,6 +167,12 @@ class TraceLimits(IntEnum):
     ROOM = 1048576
 
 
+class TraceBy(IntEnum):
+    OUTCOME = 1
+    SERVICE = 2
+    CLIENT = 4
+
+
 class TracedFlag(IntEnum):
     KNOWN = 1
     REPLY = 2
@@ -190,6 +196,7 @@ ENUMS: Final = (
     "next_hop_kind",
     "interface_flag",
     "trace_limits",
+    "trace_by",
     "traced_flag",
 )
 "All enums, by their names in C."

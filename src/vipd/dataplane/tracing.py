@@ -80,8 +80,9 @@ class Tracer:
         self._cell["services"], self._cell["servers"] = services, servers
         was_on = bool(self._cell["on"][0])
         self._cell["beat"] += 1
-        self._cell["keep"] = bool(self._asked.frame and self._asked.outcomes & CHANGED)
-        self._cell["on"] = 1
+        by = _looked_at(self._asked)
+        self._cell["keep"] = by if self._asked.frame and self._asked.outcomes & CHANGED else 0
+        self._cell["on"] = by
         self._records.forget()
         return was_on
 
@@ -149,6 +150,16 @@ def _bits(like: Any, numbers: Iterable[int]) -> Any:
     for number in numbers:
         found[number // 64] |= np.uint64(1 << number % 64)
     return found
+
+
+def _looked_at(asked: Asked) -> int:
+    """Before all else. A server's packets are those of its service, too."""
+    by = int(_abi.TraceBy.OUTCOME)
+    if asked.services is not None or asked.servers is not None:
+        by |= _abi.TraceBy.SERVICE
+    if asked.client is not None:
+        by |= _abi.TraceBy.CLIENT
+    return by
 
 
 def _settings(asked: Asked) -> dict[str, Any]:
