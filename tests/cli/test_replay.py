@@ -74,6 +74,14 @@ def test_the_picture_is_drawn(folder: Path, name: str, begin: bytes) -> None:
         assert b"shop 10.0.0.11:8080" in drawn
 
 
+def test_a_capture_with_nothing_in_it_has_a_picture_too(folder: Path) -> None:
+    capture_file(folder / "empty.pcap", LinkType.ETHERNET, [])
+    result = replay(folder, "--picture", str(folder / "a.svg"), source="empty.pcap")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("0 frames of 0.000 s, 0 came out\n")
+    assert (folder / "a.svg").exists()
+
+
 def test_a_capture_that_ends_too_early_is_told_with_what_it_came_to(folder: Path) -> None:
     whole = (folder / "in.pcap").read_bytes()
     (folder / "cut.pcap").write_bytes(whole[:-5])

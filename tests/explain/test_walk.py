@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from tests.support.scenes import CLIENT, SERVICES, ask, scene_of, words
+from vipd.anatomy.compare import Kind
+from vipd.cli.explain_json import changes_of
 from vipd.errors import ConfigError
 from vipd.explain.conversation import Conversation, ends_of
 from vipd.explain.question import brought
 from vipd.explain.scene import Scene
 from vipd.explain.telling import headline
 from vipd.explain.walk import Walk, candidates, server_of, walk
+from vipd.spec import Interface
+from vipd.spec.nexthop import NO_MAC
 from vipd.spec.state import Entry
 
 SCENE = scene_of()
@@ -147,3 +153,19 @@ def test_nobody_said_who_asks_and_what_was_taken_instead_is_told() -> None:
         "nobody said who asks: 198.51.100.7 port 40000",
     )
     assert ends_of(CLIENT, "shop", SCENE).notes == ()
+
+
+def test_on_a_link_without_ethernet_packets_begin_with_their_ip_header() -> None:
+    line, inside = SCENE.configuration.interfaces
+    interfaces = {**SCENE.configuration.interfaces, line: Interface(NO_MAC, redirect=False)}
+    scene = replace(SCENE, configuration=replace(SCENE.configuration, interfaces=interfaces))
+    syn, answer = ask(scene, "shop", "SYN", "reply:SYN+ACK")
+    assert (syn.came_bare, syn.sent_bare, syn.decision.egress) == (True, False, inside)
+    assert IP(syn.packet.frame)[TCP].dport == 80
+    assert Ether(syn.sent)[TCP].dport == 8080
+    assert (answer.came_bare, answer.decision.outcome) == (False, "route_nat_reply")
+    assert headline(syn, scene).startswith("TCP SYN 203.0.113.7:4711 > 192.0.2.11:80: forward_nat")
+    assert "44 bytes, time to live 64" in words(syn, scene)["packet"]
+    assert [pair.kind for pair in changes_of(syn).pairs if pair.field.name == "destination port"] == [Kind.CHANGED]
+    whole = walk(scene, brought(ask(SCENE, "shop")[0].packet.frame, scene, line))
+    assert whole.packet.frame == syn.packet.frame

@@ -107,7 +107,7 @@ def _candidates(found: list[Candidate]) -> RenderableType:
         least = each.for_its_weight
         numbers = [str(number) for number in (each.weight, each.active, each.inactive)]
         numbers += ["-", "-"] if each.overhead is None or least is None else [str(each.overhead), f"{least:g}"]
-        table.add_row("▶" if each.chosen else "", each.server, *numbers, style="bold" if each.chosen else "")
+        table.add_row(">" if each.chosen else "", each.server, *numbers, style="bold" if each.chosen else "")
     left_out = len(found) - _SHOWN
     return Group(table, Text(f"and {left_out} more", NOTE)) if left_out > 0 else table
 

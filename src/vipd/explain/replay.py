@@ -14,7 +14,9 @@ from vipd.explain.scene import Scene
 from vipd.explain.verdict import Verdict
 from vipd.explain.walk import Walk, walk
 from vipd.spec import State, sweep
+from vipd.spec.configuration import TICK
 from vipd.spec.state import Entry, Load, Traffic
+from vipd.spec.table import is_over
 from vipd.wire.pcap import Captured
 
 _SWEEP: Final = 1_000_000_000
@@ -130,8 +132,14 @@ class Replay:
 
     def _sweep(self) -> None:
         self._swept = self._elapsed
-        flows = [flow for flow, entry in self.state.connections.items() if isinstance(entry, Entry)]
-        draft, over = sweep(self.scene.configuration, self.state, flows, self.scene.now + self._elapsed)
+        now = self.scene.now + self._elapsed
+        # The sweep looks at these alone: in an hour's capture most looks would be at what goes on.
+        flows = [
+            flow
+            for flow, entry in self.state.connections.items()
+            if isinstance(entry, Entry) and is_over(entry.expires, now // TICK)
+        ]
+        draft, over = sweep(self.scene.configuration, self.state, flows, now)
         self.state.apply(draft)
         self.events["connection_expired"] += over
         self._note(draft.loads.changed)
