@@ -137,3 +137,25 @@ def test_a_capture_of_other_traffic_is_refused_and_so_is_a_damaged_one(tmp_path:
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ConfigError, match="ends too early"):
         reading.read(path, asked())
+
+
+@pytest.mark.parametrize(
+    ("link_type", "header"),
+    [
+        (1, bytes(12) + b"\x08\x00"),
+        (1, bytes(12) + b"\x81\x00\0\7\x08\x00"),
+        (113, b"\0\0\0\1\0\6" + bytes(8) + b"\x08\x00"),
+        (276, b"\x08\x00" + bytes(18)),
+    ],
+    ids=["Ethernet", "VLAN", "cooked", "cooked, version 2"],
+)
+def test_captures_of_every_kind_of_interface_are_read(tmp_path: Path, link_type: int, header: bytes) -> None:
+    path = capture(tmp_path, (0.0, "198.51.100.1", 4000, WEB, 80, SYN), link_type=link_type, header=header)
+    (web, _), _ = flows_of(path)
+    assert rows(web) == [("198.51.100.1", 4000, 0, 1)]
+
+
+def test_frames_that_are_not_read_are_told(tmp_path: Path) -> None:
+    path = capture(tmp_path, (0.0, "198.51.100.1", 4000, WEB, 80, SYN), link_type=127)
+    with pytest.raises(ConfigError, match="no packet in it goes to a service .*; frames of link type 127 are not read"):
+        reading.read(path, asked())

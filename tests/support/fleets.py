@@ -33,7 +33,12 @@ def asked(*changes: str, text: str = TEXT, **more: Any) -> Asked:
     return Asked(loads(text).director, changes, **more)
 
 
-def capture(folder: Path, *packets: tuple[float, str, int, str, int, int | None]) -> Path:
+def capture(
+    folder: Path,
+    *packets: tuple[float, str, int, str, int, int | None],
+    link_type: int = LinkType.RAW_IP,
+    header: bytes = b"",
+) -> Path:
     """Of packets: seconds, source and port, destination and port, TCP's flags or None for a datagram."""
     path = folder / "traffic.pcap"
     frames = []
@@ -42,7 +47,9 @@ def capture(folder: Path, *packets: tuple[float, str, int, str, int, int | None]
         ports = source_port, destination_port
         payload = Udp(*ports) if flags is None else Tcp(*ports, flags)
         packet = ip.build(*ends, ip.UDP if flags is None else ip.TCP, payload.encode(*ends)).encode()
-        frames.append(Captured(packet, len(packet), LinkType.RAW_IP, 1_700_000_000_000_000_000 + int(time * 1e9)))
+        frames.append(
+            Captured(header + packet, len(header + packet), link_type, 1_700_000_000_000_000_000 + int(time * 1e9))
+        )
     with path.open("wb") as file:
-        pcap.write(file, LinkType.RAW_IP, frames)
+        pcap.write(file, link_type, frames)
     return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from vipd.model.director import Address
@@ -13,7 +13,10 @@ from vipd.wire.headers import Network, read_network, read_tcp, read_udp, walk_ex
 from vipd.wire.pcap import Captured, LinkType
 
 _ETHERNET: Final = 14
+_COOKED: Final = {113: (14, 16), 276: (0, 20)}
+"What `tcpdump -i any` writes: where the EtherType stands and where the packet begins (LINUX_SLL, LINUX_SLL2)."
 _TAGS: Final = (0x8100, 0x88A8)
+_READ: Final = {LinkType.ETHERNET, LinkType.RAW_IP, *_COOKED}
 _VERSIONS: Final = {0x0800: 4, 0x86DD: 6}
 _NS: Final = 1e9
 
@@ -25,6 +28,8 @@ class Read:
     frames: int = 0
     ours: int = 0
     "Of them, packets of clients to an endpoint."
+    unread: set[int] = field(default_factory=set)
+    "Kinds of links whose frames are not read here (https://www.tcpdump.org/linktypes.html)."
 
 
 @dataclass(slots=True)
@@ -45,6 +50,9 @@ def read(
     found, flows = Read(), dict[tuple[Address, int, Address, int, int], _Open]()
     for frame in frames:
         found.frames += 1
+        if frame.link_type not in _READ:
+            found.unread.add(frame.link_type)
+            continue
         packet = _packet(frame)
         if packet is None:
             continue
@@ -84,7 +92,10 @@ def _packet(frame: Captured) -> tuple[Network, int, int] | None:
         while kind in _TAGS:
             kind, at = int.from_bytes(frame.data[at + 2 : at + 4], "big"), at + 4
         version = _VERSIONS.get(kind, 0)
-    elif frame.link_type == LinkType.RAW_IP and frame.data:
+    elif frame.link_type in _COOKED:
+        kind_at, at = _COOKED[frame.link_type]
+        version = _VERSIONS.get(int.from_bytes(frame.data[kind_at : kind_at + 2], "big"), 0)
+    elif frame.data:
         version = frame.data[0] >> 4
     packet = frame.data[at:]
     network = read_network(packet, version) if version in (4, 6) else None

@@ -30,7 +30,7 @@ def read(path: Path, asked: Asked) -> Told:
     """ConfigError, with the place, where it cannot be used."""
     file = printable(str(path), 1000)
     groups, names = named(asked.endpoints, asked.director)
-    gathering = Gathering(groups)
+    gathering, unread = Gathering(groups), ""
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(path.open("rb"))
@@ -38,7 +38,9 @@ def read(path: Path, asked: Asked) -> Told:
             if is_capture:
                 listeners = Listeners(asked.endpoints, [PROTOCOLS[each.transport] for each in asked.endpoints])
                 found = captured.read(_frames(stream, file), gathering, listeners, asked.director.timeouts.udp)
-                note = f"{file}: {found.frames:,} frames, {found.ours:,} of them to the VIPs"
+                kinds = ", ".join(map(str, sorted(found.unread)))
+                unread = f"; frames of link type {kinds} are not read" if kinds else ""
+                note = f"{file}: {found.frames:,} frames, {found.ours:,} of them to the VIPs{unread}"
             else:
                 listed.read(_lines(stream, file), file, gathering, names)
                 note = f"{file}: {len(gathering):,} flows listed"
@@ -46,7 +48,7 @@ def read(path: Path, asked: Asked) -> Told:
             raise _mistake(file, f"cannot be read: {error.strerror}") from None
     if not len(gathering):
         what = "no packet in it goes to a service of the configuration" if is_capture else "there is no flow in it"
-        raise _mistake(file, what)
+        raise _mistake(file, what + unread)
     return Told(gathering, note)
 
 
