@@ -245,6 +245,56 @@ def test_a_vip_on_the_line_waits_for_it_and_is_there_again_with_it(lan: Lan, lin
         eventually(lambda: lan.status()["problems"] == [])
 
 
+def test_a_reload_goes_on_while_a_link_is_down_but_knows_no_other_that_is_missing(
+    lan: Lan, line: Line, config: Path
+) -> None:
+    config.write_text(CONFIG + f"vips:\n  {VIP4}: {{interface: line0}}\n")
+    with lan.daemon(config) as daemon:
+        daemon.ready()
+        line.tun.close()
+        missing = "interface line0 is not there; it is attached to as soon as it is back"
+        eventually(lambda: missing in lan.status()["problems"])
+        config.write_text(config.read_text().replace("10.0.0.2,", "{address: 10.0.0.2, weight: 7},"))
+        assert lan.vipd("reload").returncode == 0
+        assert servers(lan)["10.0.0.2"]["weight"] == 7
+        assert missing in lan.status()["problems"]
+        config.write_text(config.read_text().replace("[eth0,", "[line9, eth0,"))
+        refused = lan.vipd("reload")
+        assert (refused.returncode, "there is no interface 'line9' here" in refused.stderr) == (2, True)
+        line.lay()
+        eventually(lambda: is_attached(lan))
+        eventually(lambda: lan.status()["problems"] == [])
+
+
+def test_a_killed_daemon_starts_again_while_a_link_is_down_and_waits_for_it(lan: Lan, line: Line, config: Path) -> None:
+    with lan.daemon(config) as daemon:
+        daemon.ready()
+        daemon.process.send_signal(signal.SIGKILL)
+        daemon.process.wait()
+    line.tun.close()
+    with lan.daemon(config) as daemon:
+        daemon.ready()
+        assert "adopted the state" in daemon.log
+        assert lan.status()["problems"] == ["interface line0 is not there; it is attached to as soon as it is back"]
+        line.lay()
+        eventually(lambda: is_attached(lan))
+        eventually(lambda: lan.status()["problems"] == [])
+
+
+def test_direct_routing_to_a_server_whose_link_is_down_is_refused_all_the_same(
+    lan: Lan, line: Line, config: Path
+) -> None:
+    with lan.daemon(config) as daemon:
+        daemon.ready()
+        line.tun.close()
+        eventually(lambda: lan.status()["problems"] != [])
+        lan.director.ip("route", "add", FAR[4], "via", "10.0.0.2")
+        config.write_text(CONFIG.replace("method: nat\n    servers: [10.0.0.2, ", "method: dr\n    servers: ["))
+        refused = lan.vipd("reload")
+        assert refused.returncode == 2
+        assert f"{config}:7:15: services.web.servers[0]: {FAR[4]} is " in refused.stderr
+
+
 @laid
 def test_a_vip_whose_interface_is_not_there_is_refused_at_its_place(lan: Lan, config: Path) -> None:
     config.write_text(CONFIG + f"vips:\n  {VIP4}: {{interface: line9}}\n")

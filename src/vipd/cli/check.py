@@ -84,7 +84,9 @@ def _tell(loaded: Loaded, found: Comparison | None, warnings: Iterable[Problem],
     for line in _ways(found):
         typer.echo(line)
     if here is None and (missing := _missing(loaded)):
-        typer.echo(f"  not compared with this machine, which has no {', '.join(missing)}")
+        typer.echo(
+            f"  not compared with this machine, which has no {', '.join(missing)}; '--here' compares all the same"
+        )
 
 
 def _compared(loaded: Loaded, here: bool | None) -> Comparison | None:

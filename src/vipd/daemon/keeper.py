@@ -22,7 +22,7 @@ from vipd.drivers.claims import Conflict, conflicts
 from vipd.drivers.ledger import Drain
 from vipd.drivers.vips import Placement
 from vipd.errors import ConfigError, DirectorError, EnvironmentProblem, Problem
-from vipd.model.director import Address
+from vipd.model.director import Address, Director
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,9 @@ class Keeper:
         await self.kernel(self.site.plane.set_timeouts, director.timeouts)
         await self.kernel(self.site.apply, self.goal)
         wrong = await self.kernel(self.site.attach, director, self.found.links)
-        if wrong:
-            raise EnvironmentProblem("\n".join(wrong.values()))
+        if present := [text for name, text in wrong.items() if name in self.found.links]:
+            raise EnvironmentProblem("\n".join(present))
+        self._note("attach", wrong)
         await self._take_places(self.found.placements)
         self.samples = (self.samples[1], await self.kernel(self.site.sample, time.monotonic()))
 
@@ -78,7 +79,7 @@ class Keeper:
         async with self._changing:
             _require_same(self.loaded, loaded)
             found = await self.kernel(self.site.survey, loaded.director)
-            require(loaded, found)
+            require(loaded, found, _interfaces_of(self.loaded.director))
             if found.placements is not self.found.placements:
                 known = {placement.address for placement in self.found.placements}
                 new = [place for place in found.places(ours=True) if place.address not in known]
@@ -112,7 +113,7 @@ class Keeper:
             try:
                 found = await self.kernel(self.site.survey, director)
                 self._note("place", {f"VIP {vip}": f"VIP {vip}: {text}; it waits for it"
-                                     for vip, text in homeless(director, found.links).items()})  # fmt: skip
+                                     for vip, text in homeless(director, found.links.keys()).items()})  # fmt: skip
                 if found.standing() != self.found.standing():
                     self.moved.set()
                 self.found = found
@@ -171,6 +172,11 @@ class Keeper:
         for key in before.keys() - now.keys():
             log.info("no longer: %s", before[key])
         self.problems = {key: text for key, text in self.problems.items() if key not in before} | now
+
+
+def _interfaces_of(director: Director) -> frozenset[str]:
+    """All that it names."""
+    return frozenset(director.interfaces) | {vip.interface for vip in director.vips.values() if vip.interface}
 
 
 def _settings(loaded: Loaded, found: Survey) -> tuple[object, ...]:

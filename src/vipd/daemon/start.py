@@ -73,7 +73,8 @@ def _check(instance: Instance, loaded: Loaded, ledger: Ledger, memory: Memory) -
         found = survey(network, ledger.contents.addresses, loaded.director)
     finally:
         network.close()
-    require(loaded, found)
+    # Who takes over what a killed daemon left must not wait for a link that is down.
+    require(loaded, found, ledger.interfaces if instance.pins.exists() else frozenset())
     for warning in (told := warnings(loaded, found))[:_MANY]:
         log.warning("%s", warning)
     if len(told) > _MANY:
@@ -92,8 +93,8 @@ def _check(instance: Instance, loaded: Loaded, ledger: Ledger, memory: Memory) -
 def _require_no_stranger(instance: Instance, loaded: Loaded, found: Survey) -> None:
     ours = {link.ifindex for link in links(instance.pins)} if instance.pins.exists() else set()
     for name in loaded.director.interfaces:
-        link = found.links[name]
-        if link.xdp and link.ifindex not in ours:
+        link = found.links.get(name)
+        if link is not None and link.xdp and link.ifindex not in ours:
             raise EnvironmentProblem(
                 f"{name} has an XDP program of somebody else's (program {link.xdp}); see 'bpftool net', and take it "
                 f"off first: 'ip link set dev {name} xdp off', or 'bpftool link detach'"

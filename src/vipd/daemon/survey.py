@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from vipd.config import Loaded
@@ -114,8 +114,12 @@ def survey(
     return Survey(links, paths, reaches, placements, hops, unrouted, told, basis)
 
 
-def problems(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
-    """Everything in the configuration that does not fit this machine, with its place in the file."""
+def problems(loaded: Loaded, found: Survey, awaited: frozenset[str] = frozenset()) -> tuple[Problem, ...]:
+    """Everything in the configuration that does not fit this machine, with its place in the file.
+
+    `awaited`: interfaces that the director had before. A link that is down must not keep anybody
+    from changing what has nothing to do with it.
+    """
     director = loaded.director
     able = {link.name for link in found.links.values() if link.ethernet or link.point_to_point}
     usable = f"what can be used: {', '.join(sorted(able)) or 'none'}"
@@ -126,19 +130,20 @@ def problems(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
             f"interfaces[{number}]", f"{name} is neither an Ethernet interface nor a tun or ppp device; {usable}"
         )
         for number, name in enumerate(director.interfaces)
-        if name not in able
+        if name not in able and (name in found.links or name not in awaited)
     ]
-    told += [Problem(f"vips.{address}.interface", text) for address, text in homeless(director, found.links).items()]
+    known = found.links.keys() | awaited
+    told += [Problem(f"vips.{address}.interface", text) for address, text in homeless(director, known).items()]
     refused = [problem for service in director.services for problem in found.reaches[service.name].refusals]
     return loaded.placed([*told, *refused])
 
 
-def homeless(director: Director, links: Mapping[str, Link]) -> dict[Address, str]:
+def homeless(director: Director, interfaces: Container[str]) -> dict[Address, str]:
     """VIPs whose interface is not there, and what to say about each."""
     return {
         vip.address: f"there is no interface {vip.interface!r} here"
         for vip in director.vips.values()
-        if vip.interface is not None and vip.interface not in links
+        if vip.interface is not None and vip.interface not in interfaces
     }
 
 
@@ -152,6 +157,6 @@ def warnings(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
     return loaded.placed(environment_warnings(loaded.director, lambda address: found.paths[address].egress, device))
 
 
-def require(loaded: Loaded, found: Survey) -> None:
-    if mistakes := problems(loaded, found):
+def require(loaded: Loaded, found: Survey, awaited: frozenset[str]) -> None:
+    if mistakes := problems(loaded, found, awaited):
         raise ConfigError(mistakes)

@@ -74,6 +74,15 @@ class Ledger:
         self._dirty = False
         self.contents = self._load()
 
+    @property
+    def interfaces(self) -> frozenset[str]:
+        """Those on which something was added or changed, also where they are gone since."""
+        now = self.contents
+        added: tuple[AddedAddress | AddedNeighbour | ChangedOffload, ...]
+        added = (*now.addresses, *now.neighbours, *now.offloads)
+        keys = (entry.key.split("/") for entry in now.sysctls)
+        return frozenset({entry.interface for entry in added} | {key[3] for key in keys if key[2:3] == ["conf"]})
+
     def _load(self) -> Contents:
         try:
             return Contents.model_validate_json(read_private(self._path, _LIMIT))
