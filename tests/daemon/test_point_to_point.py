@@ -296,6 +296,23 @@ def test_direct_routing_to_a_server_whose_link_is_down_is_refused_all_the_same(
 
 
 @laid
+def test_a_way_that_becomes_one_without_ethernet_is_told_while_direct_routing_uses_it(lan: Lan, config: Path) -> None:
+    config.write_text(CONFIG.replace("method: nat\n    servers: [10.0.0.2, 10.1.1.2, 10.1.9.9, 10.0.0.1]",
+                                     "method: dr\n    servers: [10.0.0.2, 10.0.0.3]"))  # fmt: skip
+    told = "10.0.0.2 is behind a point-to-point link, which has no MAC addresses"
+    with lan.daemon(config) as daemon:
+        daemon.ready()
+        assert lan.status()["problems"] == []
+        lan.director.ip("route", "add", "10.0.0.2/31", "via", FAR[4], "dev", "line0")
+        eventually(lambda: any(told in text for text in lan.status()["problems"]))
+        [problem] = lan.status()["problems"]
+        assert problem.startswith("services.web.servers[0]: 10.0.0.2 is ")
+        assert problem.endswith("here nat and tun would work (and 1 more of this service)")
+        lan.director.ip("route", "del", "10.0.0.2/31")
+        eventually(lambda: lan.status()["problems"] == [])
+
+
+@laid
 def test_a_vip_whose_interface_is_not_there_is_refused_at_its_place(lan: Lan, config: Path) -> None:
     config.write_text(CONFIG + f"vips:\n  {VIP4}: {{interface: line9}}\n")
     told = f"vips.{VIP4}.interface: there is no interface 'line9' here"

@@ -16,7 +16,7 @@ from vipd.control import Desired
 from vipd.daemon.drains import drained_servers, pruned
 from vipd.daemon.report import Sample
 from vipd.daemon.site import Goal, Site, goal_of
-from vipd.daemon.survey import Survey, homeless, require
+from vipd.daemon.survey import Survey, homeless, lost, require
 from vipd.drivers import vips
 from vipd.drivers.claims import Conflict, conflicts
 from vipd.drivers.ledger import Drain
@@ -114,6 +114,7 @@ class Keeper:
                 found = await self.kernel(self.site.survey, director)
                 self._note("place", {f"VIP {vip}": f"VIP {vip}: {text}; it waits for it"
                                      for vip, text in homeless(director, found.links.keys()).items()})  # fmt: skip
+                self._note("way", lost(director, found))
                 if found.standing() != self.found.standing():
                     self.moved.set()
                 self.found = found

@@ -147,6 +147,16 @@ def homeless(director: Director, interfaces: Container[str]) -> dict[Address, st
     }
 
 
+def lost(director: Director, found: Survey) -> dict[str, str]:
+    """Services with servers that a start would refuse now: the network changed under them. The first of each."""
+    refused = {service.name: found.reaches[service.name].refusals for service in director.services}
+    return {
+        name: str(told[0]) + (f" (and {len(told) - 1} more of this service)" if told[1:] else "")
+        for name, told in refused.items()
+        if told
+    }
+
+
 def warnings(loaded: Loaded, found: Survey) -> tuple[Problem, ...]:
     """What works as soon as the network does, or probably not as it is meant."""
     devices = {link.ifindex: link.name for link in found.links.values()}
