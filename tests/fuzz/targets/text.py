@@ -16,6 +16,8 @@ _WRITTEN: Final = (
     "00000000: 7eff 7d23 c021 7d21  ~.}#.!}!\n00000008: 7d20 7d20  } }",
     "\t0x0000:  0200 0000 0b02 0000  ........\n",
     r"\x7e\xff",
+    "00000000  7e ff 7d 23 c0 21 7d 21  7d 21 7d 20 7d 28 7d 21  |~.}#.!}!}!} }(}!|\n00000010  7e  |~|\n00000011\n",
+    "0000   7e ff 03   ~..\n\n0000   00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f   ..........\n0010   7e   ~\n",
     "0x7e, 0xff",
 )
 SEEDS: Final = [bytes((way,)) + text.encode() for way in range(2) for text in _WRITTEN]

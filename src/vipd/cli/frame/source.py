@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vipd.cli.frame.choices import Form
+from vipd.cli.frame.dumps import undumped
 from vipd.errors import ConfigError, Problem, WireError
 from vipd.wire import capture
 from vipd.wire.bits import BitOrder, from_text, is_text, pack, unpack
@@ -28,10 +29,6 @@ _PREFIX: Final = re.compile(r"(?<![0-9a-fA-F])0[xX]|\\x")
 _NO_DIGIT: Final = re.compile(r"[^0-9a-fA-F]+")
 _WRONG: Final = re.compile(r"[^0-9a-fA-F\s_|.,:-]")
 _BLANK_LINE: Final = re.compile(r"\n[ \t\r]*\n")
-_DUMPED: Final = re.compile(
-    r"^([ \t]*(?:0[xX])?[0-9a-fA-F]{4,8}:[ \t]+)([0-9a-fA-F]{2,}(?: [0-9a-fA-F]{2,})*)([ ].*)?$", re.MULTILINE
-)
-"A line as xxd and tcpdump -x write it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +176,8 @@ def of_text(name: str, text: str, form: Form | None) -> Bits | Octets:
     # Comments become spaces, so that offsets stay what they are in the file; and so do a dump's columns
     # of offsets and characters.
     text = re.sub(r"#[^\n]*", lambda comment: " " * len(comment[0]), text)
-    text = _DUMPED.sub(lambda line: " " * len(line[1]) + line[2] + " " * len(line[3] or ""), text)
     with _told_of(name):
+        text = text if form is Form.BITS else undumped(text)
         if form is Form.BITS or (form is None and is_text(text)):
             found = from_text(text)
             if not found:
