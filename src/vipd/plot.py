@@ -21,9 +21,13 @@ def require(path: Path) -> None:
     """Whether a picture can go there, before anybody has worked for it. ConfigError or EnvironmentProblem if not."""
     if path.suffix.lower() not in KINDS:
         raise ConfigError([Problem("", f"'{path.name}' is no kind of picture; {', '.join(KINDS)}", str(path))])
-    if not path.parent.is_dir():
-        raise ConfigError([Problem("", f"there is no directory '{path.parent}'", str(path))])
-    if path.is_dir() or not access(path.parent, W_OK):
+    try:
+        if not path.parent.is_dir():
+            raise ConfigError([Problem("", f"there is no directory '{path.parent}'", str(path))])
+        writable = access(path.parent, W_OK) and not path.is_dir()
+    except PermissionError:
+        writable = False
+    if not writable:
         raise ConfigError([Problem("", "cannot be written there", str(path))])
     if find_spec("matplotlib") is None:
         raise EnvironmentProblem(

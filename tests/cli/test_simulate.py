@@ -134,6 +134,11 @@ def test_wrong_input_is_one_message(file: Path, arguments: tuple[str, ...], mess
     assert "\n" not in found
 
 
+def test_a_picture_takes_no_directorys_place(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "fleet.svg").mkdir()
+    assert refused(file, "--plot", str(tmp_path / "fleet.svg")).endswith("fleet.svg: cannot be written there")
+
+
 def test_of_many_services_those_that_change_are_shown(file: Path) -> None:
     file.write_text(
         "interfaces: [eth0]\nservices:\n"
