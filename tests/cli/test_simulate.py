@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,18 +173,39 @@ def test_without_matplotlib_a_picture_is_refused_and_all_else_works(file: Path) 
         assert done.stderr.count("\n") == (code == 2)
 
 
-def test_ctrl_c_ends_it_at_once_and_leaves_no_process(file: Path) -> None:
+@pytest.fixture
+def running(file: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """A simulation in the middle of its work, and the processes that do it."""
     command = [*VIPD, "simulate", "-c", str(file), "--flows", "zipf:3M"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as running:
-        deadline = time.monotonic() + 60
-        while len(children(running.pid)) < 1 and time.monotonic() < deadline and running.poll() is None:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as process:
+        deadline = time.monotonic() + 120
+        while not children(process.pid) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.01)
-        theirs = children(running.pid)
-        running.send_signal(signal.SIGINT)
-        output, errors = running.communicate(timeout=20)
-    assert (running.returncode, output, errors) == (130, b"", b"")
-    assert theirs
+        theirs = children(process.pid)
+        assert theirs, process.poll()
+        try:
+            yield process, theirs
+        finally:
+            process.kill()
     assert [each for each in theirs if Path(f"/proc/{each}").exists()] == []
+
+
+def test_ctrl_c_ends_it_at_once_and_leaves_no_process(running: tuple[subprocess.Popen[bytes], list[int]]) -> None:
+    process, _ = running
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (130, b"", b"")
+
+
+def test_where_memory_runs_out_it_is_said(running: tuple[subprocess.Popen[bytes], list[int]]) -> None:
+    process, theirs = running
+    os.kill(theirs[0], signal.SIGKILL)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (2, b"")
+    assert errors.decode() == (
+        "vipd: a process of the simulation ended with -9: most likely memory ran out; "
+        "ask for fewer flows, or for one --scheduler at a time\n"
+    )
 
 
 def children(pid: int) -> list[int]:
