@@ -98,6 +98,18 @@ def test_bytes_are_shown_before_and_after(file: str) -> None:
     assert "^^" in text
 
 
+def test_an_answer_of_the_directors_own_is_told_as_the_packet_that_it_is(file: str) -> None:
+    text = shown(file, *FROM, "--to", "dns", "--payload", "1453")
+    assert "sent back   ICMP type 3 code 4 192.0.2.53 > 203.0.113.7, " in text
+    assert "rewritten" not in text
+    assert "sent back   TCP RST+ACK 192.0.2.12:80 > 203.0.113.7:4711" in shown(file, *FROM, "--to", "idle")
+
+
+def test_datagrams_of_both_sides_are_told_of(file: str) -> None:
+    first, second = told(file, *FROM, "--to", "192.0.2.53:53/UDP", "--flags", "none", "--flags", "none")
+    assert (first["connection"]["known"], second["connection"]["known"]) == (False, True)
+
+
 def test_brief_is_one_line_for_each_packet(file: str) -> None:
     assert len(shown(file, "--to", "shop", "--flags", "SYN", "--flags", "reply:SYN+ACK", "--brief").splitlines()) == 2
 
@@ -142,6 +154,7 @@ def test_a_packet_in_hex_and_a_frame_of_a_capture_are_told_of_alike(file: str, t
         (("--to", "web", "--interface", "eth9"), "'eth9' is no interface of this director; it looks at eth0, eth1"),
         (("--to", "web", "--packet", "00"), "--packet: --to tells already which packet it is about"),
         (("--packet", "00", *FROM), "the packet is whole already"),
+        (("--to", "dns", "--flags", "SYN"), "--flags: 'SYN' is TCP's, and this is UDP; 'none' is a datagram"),
         (("--to", "web", "--live"), "--live: asks the program on a running director's maps, and -c FILE has none"),
         (("--packet", "zz"), "--packet: 'z' at offset 0 is no hex digit"),
         (("--to", "web", "--frame", "1"), "--frame: counts the frames of --pcap FILE"),

@@ -130,7 +130,7 @@ class _Reader:
         asked = Expectation(
             texts.get("to", ""),
             texts.get("from"),
-            lists.get("flags") or ("SYN",),
+            lists.get("flags", ()),
             interface=texts.get("interface"),
             drained=lists.get("drained", ()),
             wanted=wanted,

@@ -32,7 +32,7 @@ class Checked:
         words = ["vipd", "explain", "-c", str(config)]
         words += ["--from", asked.source] if asked.source else []
         words += ["--to", asked.to]
-        words += [word for text in asked.flags if asked.flags != ("SYN",) for word in ("--flags", text)]
+        words += [word for text in asked.flags for word in ("--flags", text)]
         words += ["--payload", str(asked.payload)] if asked.payload else []
         return shlex.join(words)
 

@@ -9,11 +9,14 @@ from typing import Final
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from vipd.anatomy.show import count
 from vipd.cli.explain_json import changes_of
 from vipd.cli.frame.changes import show_octets, summary, table_of
 from vipd.cli.frame.look import FAULT, NOTE
 from vipd.cli.output import grid
 from vipd.explain.scene import Scene
+from vipd.explain.shown import shown as shown_frame
+from vipd.explain.shown import shown_packet
 from vipd.explain.telling import headline, told
 from vipd.explain.verdict import Answers, Verdict
 from vipd.explain.walk import Candidate, Walk, candidates, sentence
@@ -79,7 +82,11 @@ def _rows(done: Walk, scene: Scene) -> Iterator[tuple[str, list[RenderableType]]
         lines: list[RenderableType] = [Text(line) for line in part.lines]
         if part.candidates:
             lines.insert(0, _candidates(candidates(done, scene)))
-        if part.heading == "outcome" and done.sent:
+        if part.heading == "outcome" and done.decision.action is Action.REPLY:
+            # A packet of its own: what it has in common with the one that it answers tells nothing.
+            answer = shown_packet(done.sent) if done.sent_bare else shown_frame(done.sent)
+            yield "sent back", [Text(f"{answer}, {count(len(done.sent), 'octet')}")]
+        elif part.heading == "outcome" and done.sent:
             found = changes_of(done)
             yield "rewritten", [table_of(found), summary(found)]
         yield part.heading, lines

@@ -21,7 +21,7 @@ from vipd.cli.output import console
 from vipd.cli.source import service_names
 from vipd.errors import BusyError, WireError
 from vipd.explain.captured import Taken, taken
-from vipd.explain.conversation import Conversation, ends_of, said_of
+from vipd.explain.conversation import Conversation, ends_of, require_flags, said_of
 from vipd.explain.ends import refused
 from vipd.explain.question import arrived, brought, interface_of, require_payload
 from vipd.explain.scene import Scene
@@ -143,6 +143,7 @@ def _said(asked: Asked, to: str, talk: Conversation, interface: int | None, mac:
     """What a client sends to a service; perhaps what comes back, and so on."""
     ends = ends_of(asked.source, to, talk.scene)
     first = replace(ends.wanted, payload=require_payload("--payload", asked.payload), ttl=asked.ttl)
+    require_flags("--flags", asked.flags, first)
     done: Walk | None = None
     for text in asked.flags or [_SYN]:
         said = said_of("--flags", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from vipd.spec.state import Tables
 from vipd.wire import transport
 
 _REPLY: Final = "reply"
+_OF_DATAGRAMS: Final = ("none", _REPLY, f"{_REPLY}:none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +84,11 @@ class Conversation:
         return self.ask(wanted.reversed(server.address, port))
 
 
-def is_datagram(wanted: Wanted) -> bool:
-    return wanted.transport is Transport.UDP
+def require_flags(where: str, texts: Iterable[str], wanted: Wanted) -> None:
+    """Whether packets of this transport can have them."""
+    if wanted.transport is not Transport.UDP:
+        return
+    for text in texts:
+        if text.strip().lower() not in _OF_DATAGRAMS:
+            told = f"{text!r} is TCP's, and this is UDP; 'none' is a datagram of the client's, 'reply' of the server's"
+            raise refused(where, told)

@@ -70,6 +70,7 @@ def target_of(where: str, text: str, source: Address | None, scene: Scene) -> Ta
     if named:
         return _of_service(where, text, named, source)
     place, slash, word = text.partition("/")
+    word = word.lower()
     if slash and word not in list(Transport):
         raise refused(where, f"{word!r} is no transport; tcp and udp are")
     try:

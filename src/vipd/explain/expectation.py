@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from vipd.control import Drain
-from vipd.explain.conversation import Conversation, ends_of, said_of
+from vipd.explain.conversation import Conversation, ends_of, require_flags, said_of
 from vipd.explain.ends import end_of, refused
 from vipd.explain.question import interface_of
 from vipd.explain.scene import Scene
 from vipd.explain.walk import Walk, method_text, server_of, service_of
-from vipd.model.director import Director, Method, with_port
+from vipd.model.director import Director, Method, Transport, with_port
 from vipd.model.outcome import Action
 
 NOBODY: Final = "none"
@@ -27,8 +27,8 @@ METHODS: Final = (*Method, "local", NOBODY)
 class Expectation:
     to: str
     source: str | None = None
-    flags: tuple[str, ...] = ("SYN",)
-    "One packet each, in a row; the last is the one in question."
+    flags: tuple[str, ...] = ()
+    "One packet each, in a row; the last is the one in question. Empty: one that begins a connection."
     payload: int = 0
     ttl: int = 64
     interface: str | None = None
@@ -39,7 +39,7 @@ class Expectation:
 
     def __str__(self) -> str:
         asks = f"{self.source} to {self.to}" if self.source else f"to {self.to}"
-        more = f" {' '.join(self.flags)}" if self.flags != ("SYN",) else ""
+        more = f" {' '.join(self.flags)}" if self.flags else ""
         return f"{asks}{more}" + (f", {', '.join(self.drained)} drained" if self.drained else "")
 
 
@@ -74,8 +74,9 @@ def answer(asked: Expectation, scene: Scene) -> Walk:
     ends = ends_of(asked.source, asked.to, scene, ("from", "to"))
     interface = interface_of("interface", asked.interface, scene) if asked.interface else None
     first = replace(ends.wanted, payload=asked.payload, ttl=asked.ttl)
+    require_flags("flags", asked.flags, first)
     walks: list[Walk] = []
-    for text in asked.flags:
+    for text in asked.flags or ("none" if first.transport is Transport.UDP else "SYN",):
         said = said_of("flags", text)
         wanted = replace(first, flags=said.flags)
         if said.reply and not walks:
