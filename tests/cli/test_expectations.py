@@ -144,7 +144,7 @@ def test_every_mistake_is_told_at_once(folder: Path) -> None:
     [
         ("mtu: 1500", "config: is missing"),
         ("config: none.yaml", "none.yaml: cannot be read"),
-        ("config: vipd.yaml\nsecret: none", "--secret: .*none: cannot be read"),
+        ("config: vipd.yaml\nsecret: none", "expect.yaml: secret: .*none: cannot be read"),
         ("config: vipd.yaml\nmtu: 5", ":2:6: mtu: 5 is none; a whole number from 1280 to 65535 is"),
     ],
 )

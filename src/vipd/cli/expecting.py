@@ -39,7 +39,9 @@ class Checked:
 
 def check_all(expectations: Expectations, config: Path, secret: Path | None) -> list[Checked]:
     """ConfigError has every expectation that makes no packet."""
-    made = imagine(config, secret, expectations.mtu)
+    beside = secret is None and expectations.secret is not None
+    called = f"{expectations.file}: secret" if beside else "--secret"
+    made = imagine(config, secret or expectations.secret, expectations.mtu, called)
     scenes: dict[tuple[str, ...], Scene] = {}
     checked, problems = list[Checked](), []
     for written in expectations.written:

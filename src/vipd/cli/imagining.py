@@ -31,13 +31,13 @@ class Imagined:
         return imagined(self.director, self.secret, self.mtu)
 
 
-def imagine(file: Path, secret: Path | None = None, mtu: int = MTU) -> Imagined:
-    """`secret`: instead of the one that the configuration names, which need not be at hand."""
+def imagine(file: Path, secret: Path | None = None, mtu: int = MTU, called: str = "--secret") -> Imagined:
+    """`secret`: instead of the one that the configuration names, which need not be at hand; `called` so in errors."""
     if not SMALLEST_MTU <= mtu <= LARGEST_MTU:
         raise refused("--mtu", f"{mtu} is none; {SMALLEST_MTU} to {LARGEST_MTU} are")
     loaded = load(file)
     if secret is not None:
-        return Imagined(loaded, _secret(secret, lambda what: refused("--secret", f"{secret}: {what}")), mtu)
+        return Imagined(loaded, _secret(secret, lambda what: refused(called, f"{secret}: {what}")), mtu)
     named = loaded.director.secret_file
     try:
         key = _secret(Path(named), lambda what: refused("secret_file", what)) if named else None

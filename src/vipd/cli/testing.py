@@ -44,7 +44,7 @@ def check_expectations(
     chosen = config or expectations.config
     if chosen is None:
         raise ConfigError([Problem("config", "is missing; the configuration's file, or -c FILE", expectations.file)])
-    checked = check_all(expectations, chosen, secret or expectations.secret)
+    checked = check_all(expectations, chosen, secret)
     failed = [each for each in checked if each.differences]
     if as_json:
         print(json.dumps({"config": str(chosen), "expectations": [_as_json(each) for each in checked]}, indent=2))
