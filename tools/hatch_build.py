@@ -15,7 +15,7 @@ class Objects(BuildHookInterface[Any]):
             return
         subprocess.run(["make", "--no-print-directory", "objects"], cwd=self.root, check=True)
         sources = {source.name.removesuffix(".c") for source in Path(self.root, "bpf").glob("*.bpf.c")}
-        wanted = {f"{name}.o" for name in sources if not name.startswith("bench")}
+        wanted = {f"{name}.o" for name in sources if not name.startswith(("bench", "harness"))}
         there = {path.name for path in Path(self.root, "src/vipd/bpf").glob("*.bpf.o")}
         if not wanted or wanted - there:
             raise FileNotFoundError(f"src/vipd/bpf lacks {sorted(wanted - there) or 'every object'}")
