@@ -25,6 +25,8 @@ from tests.support.wires import (
 from vipd.dataplane import _abi
 from vipd.dataplane._abi import Method, NextHopKind
 
+AF_INET, AF_INET6 = 2, 10
+OTHER_TABLE = 77
 each_family = pytest.mark.parametrize("family", FAMILIES)
 SOURCE = {4: "172.16.0.1", 6: "100::1"}
 
@@ -271,3 +273,23 @@ def test_nat_and_tun_cross_a_gateway_with_its_mac(director: Director, family: in
         director.serve(service, [director.server(service, FAR_SERVER[family], method, source=SOURCE[family])])
         packet = ip(family) / udp(sport=CLIENT_PORT, dport=port)
         assert director.run(framed(packet, director.wires.out)).frame[:6].hex(":") == GATEWAY_MAC
+
+
+@each_family
+def test_rules_of_routing_count_as_they_do_for_the_kernel(director: Director, family: int) -> None:
+    """A rule leads to another table than the main one, and that leads over another machine."""
+    only = one_server(director, family, FAR_SERVER[family], Method.NAT)
+    network = {4: "10.9.0.0/16", 6: "2001:db8:9::/48"}[family]
+    kind = {4: AF_INET, 6: AF_INET6}[family]
+    rule = {"family": kind, "dst": network, "table": OTHER_TABLE, "priority": 100}
+    with IPRoute() as netlink:
+        inner = director.wires.inner.ifindex
+        netlink.route("add", dst=network, gateway=server(family, 7), oif=inner, table=OTHER_TABLE, family=kind)
+        netlink.rule("add", **rule)
+        try:
+            result = director.run(framed(request(family, UDP), director.wires.out))
+        finally:
+            netlink.rule("del", **rule)
+            netlink.flush_routes(table=OTHER_TABLE, family=kind)
+    assert result.outcomes == {"FORWARD_NAT": 1}
+    assert hop_of(director, only)["destination"].tobytes() == bytes.fromhex(server_mac(7).replace(":", ""))

@@ -65,7 +65,11 @@ _MSS: Final = (
     b"\2\4\0\x40",
     b"\2\3\5\xb4",
     b"\3\1\0\0",
+    b"\2\4\5\xa0",
+    b"\2\4\5\x8c",
+    b"\1\1\1\1\1\2\4\5",
 )
+"The MSS at even and odd places, large and small, of just the size that a tunnel leaves, and broken off."
 
 
 def transport(
