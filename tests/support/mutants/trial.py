@@ -46,6 +46,7 @@ _TESTS: Final = {
     "lookup.h": ("bpf/test_tcp_states", "bpf/test_connection_table", "bpf/test_tracing"),
     "schedule.h": ("bpf/test_schedulers", "bpf/test_connection_table", "bpf/test_tracing"),
     "point_to_point.h": ("bpf/test_point_to_point", "bpf/test_point_to_point_answers"),
+    "options.h": ("bpf/test_options", "bpf/test_headers"),
     "nexthop.h": ("bpf/test_next_hops", "bpf/test_point_to_point"),
     "parse.h": ("bpf/test_headers", "bpf/test_jumbo", "bpf/test_truncation"),
     "reply.h": ("bpf/test_jumbo", "bpf/test_point_to_point_answers", "bpf/test_icmp_errors"),

@@ -67,7 +67,7 @@ _MSS: Final = (
     b"\3\1\0\0",
     b"\2\4\5\xa0",
     b"\2\4\5\x8c",
-    b"\1\1\1\1\1\2\4\5",
+    b"\1\1\1\1\1\2\4\xff",
 )
 "The MSS at even and odd places, large and small, of just the size that a tunnel leaves, and broken off."
 
@@ -224,7 +224,7 @@ def network(choices: Choices, source: Address, destination: Address, protocol: i
 
 def _rare_v4(choices: Choices, packet: IPv4, ttl: int) -> IPv4:
     flags = choices.of((0, ip.DONT_FRAGMENT, ip.DONT_FRAGMENT, 0b100))
-    options = choices.of((b"", b"\1" * 4, b"\x94\4\0\0", b"\1" * 40, b"\x83\7\4" + bytes(5)))
+    options = choices.of((b"", b"\1" * 4, b"\x94\4\0\0", b"\1" * 40, b"\x83\7\4" + bytes(5), b"\x1e\2\1\1"))
     number, offset = choices.below(3), 0
     payload = packet.payload
     match choices.below(5):
