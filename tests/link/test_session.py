@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -124,6 +124,42 @@ def test_the_machine_ticks_when_it_said_and_not_before(wire: tuple[socket.socket
 
     alone(wire, wait, machine)
     assert machine.history == [(0.0, "start"), (3600.0, "tick"), (7200.0, "lost")]
+
+
+@pytest.mark.parametrize("moved", [600.0, 5000.0])
+def test_a_deadline_that_moves_is_kept_where_it_is_then(
+    wire: tuple[socket.socket, socket.socket], moved: float
+) -> None:
+    machine = Plain()
+    machine.deadline = 3600.0
+
+    async def move(_end: End, far: socket.socket) -> None:
+        machine.deadline = moved
+        far.send(framed(CONTROL + b"heard"))
+        await asyncio.sleep(7200)
+
+    alone(wire, move, machine)
+    assert machine.history == [(0.0, "start"), (0.0, "heard"), (moved, "tick"), (7200.0, "lost")]
+
+
+def test_a_line_that_is_full_again_and_again_goes_on_each_time(wire: tuple[socket.socket, socket.socket]) -> None:
+    wire[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    packets = [bytes([number]) * 1400 for number in range(32, 80)]
+
+    async def fill(end: End, far: socket.socket) -> None:
+        deframer = AsyncCodec(FCS16, 1500)
+        for _ in range(3):
+            for packet in packets:
+                end.interface.far.send(packet)
+            await settled()
+            found: list[object] = []
+            for _ in range(200):
+                with suppress(BlockingIOError):
+                    found += deframer.feed(far.recv(65_536))
+                await asyncio.sleep(0)
+            assert found == [PACKET + packet for packet in packets]
+
+    alone(wire, fill)
 
 
 def test_what_is_no_frame_is_counted_by_its_fault_and_the_rest_goes_on(

@@ -68,6 +68,10 @@ class Session:
         self._queue = Queue(around.tally.dropped)
         self._unwritten = NOTHING
         self._at_once = _MOST
+        self._full = False
+        "The line takes no more; the loop tells when it does."
+        self._alarm: asyncio.TimerHandle | None = None
+        "Wakes at the machine's deadline; set anew only where that has changed."
         self._stop_asked = False
         self._over: Hangup | None = None
 
@@ -95,17 +99,14 @@ class Session:
             loop.remove_reader(channel.reader)
             loop.remove_reader(interface.descriptor)
             loop.remove_writer(channel.writer)
+            self._set_alarm(math.inf)
             self._queue.clear(LINE_LOST)
         assert self._over is not None
         return self._over
 
     async def _turn(self) -> None:
-        try:
-            due = self._machine.deadline
-            async with asyncio.timeout_at(None if due == math.inf else due):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        self._set_alarm(self._machine.deadline)
+        await self._wake.wait()
         self._wake.clear()
         now = self._loop.time()
         if now >= self._machine.deadline:
@@ -115,6 +116,17 @@ class Session:
             await self._carry_out(self._machine.stop(now))
         await self._hear(now)
         self._collect(now)
+
+    def _set_alarm(self, due: float) -> None:
+        if self._alarm is not None:
+            if self._alarm.when() == due:
+                return
+            self._alarm.cancel()
+        self._alarm = None if due == math.inf else self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake.set()
 
     async def _hear(self, now: float) -> None:
         """What the line brought. A frame may change how those behind it are read."""
@@ -172,14 +184,18 @@ class Session:
             if not self._unwritten:
                 self._unwritten = memoryview(self._batch(now))
             if not self._unwritten:
-                self._loop.remove_writer(self._channel.writer)
+                if self._full:
+                    self._full = False
+                    self._loop.remove_writer(self._channel.writer)
                 return
             took = self._channel.write(self._unwritten)
             self._tally.octets_out += took
             self._unwritten = self._unwritten[took:]
             if self._unwritten:
                 self._at_once = max(self._at_once // 2, _LEAST)
-                self._loop.add_writer(self._channel.writer, self._wake.set)
+                if not self._full:
+                    self._full = True
+                    self._loop.add_writer(self._channel.writer, self._wake.set)
                 return
             self._at_once = min(self._at_once * 2, _MOST)
 
