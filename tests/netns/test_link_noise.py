@@ -15,6 +15,7 @@ import pytest
 from tests.support.lan import DEADLINE, eventually
 from tests.support.links import Pair, transfer
 from tests.support.relay import Relay
+from vipd.link.queue import LATE
 
 NOISE = 1e-5
 PACKETS, SIZE = 5000, 1200
@@ -85,9 +86,12 @@ def test_datagrams_without_a_checksum_arrive_as_they_were_or_not_at_all(tmp_path
             all_of(receiver, received)
         found = pair.b.status()
         assert received == [packet for packet in sent if packet in set(received)]
-        assert pair.a.status().dropped == {}
+        dropped = pair.a.status().dropped
+        # A machine that is too busy to carry them in time says so.
+        assert dropped.keys() <= {LATE}
+        carried = PACKETS - dropped.get(LATE, 0)
         # 1,200 octets at 1e-5: one in ten is struck.
-        assert PACKETS * 0.85 < len(received) < PACKETS * 0.95
+        assert carried * 0.85 < len(received) < carried * 0.95
         assert found.faults["bad_fcs"] > PACKETS * 0.05
         assert set(ip_faults(pair).values()) == {0}
         print(f"{framing}: {relay.turned} bits turned, {PACKETS - len(received)} of {PACKETS} lost, {found.faults}")
