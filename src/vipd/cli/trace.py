@@ -45,13 +45,17 @@ _Client = Annotated[
     str | None, typer.Option(help="Only from or to this address or network.", metavar="ADDRESS[/PREFIX]")
 ]
 _Service = Annotated[
-    Several, typer.Option(help="Only of this service: its name, VIP, VIP:PORT or VIP:PORT/TRANSPORT. Repeatable.")
+    Several,
+    typer.Option(
+        help="Only of this service: its name, VIP, VIP:PORT or VIP:PORT/TRANSPORT. Repeatable.", metavar="SERVICE"
+    ),
 ]
 _Server = Annotated[Several, typer.Option(help="Only to or from this real server. Repeatable.", metavar="ADDRESS")]
 _Outcome = Annotated[
     Several,
     typer.Option(
         help="Only with this outcome: a name, a pattern as 'drop_*', or forward, route, pass, reply, drop. Repeatable.",
+        metavar="OUTCOME",
         autocompletion=_outcome_names,
     ),
 ]
