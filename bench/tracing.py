@@ -20,6 +20,7 @@ _NAMES: Final = ("DR", "NAT in", "NAT back", "TUN 4-in-4")
 ASKED: Final = {
     "outcome": Asked(outcomes=frozenset({"drop_malformed"})),
     "client": Asked(client=ip_network("203.0.113.0/24")),
+    "client's /64": Asked(client=ip_network("2001:db8:1::/64")),
     "client and frames": Asked(client=ip_network("203.0.113.0/24"), frame=FRAME_BYTES),
     "service": Asked(services=frozenset()),
 }

@@ -315,30 +315,30 @@ enum trace_limits {
 	TRACE_ROOM = 1048576, /* bytes of records that wait for the tracer */
 };
 
-/* What a tracer looks at before all else; nothing: it is off. */
 enum trace_by {
-	TRACE_BY_OUTCOME = 1, /* always */
+	TRACE_BY_OUTCOME = 1, /* as long as it is on */
 	TRACE_BY_SERVICE = 2,
 	TRACE_BY_CLIENT = 4,
+	TRACE_BY_UPPER_HALF = 8, /* of the client's address, not by the lower one */
 };
 
-/* What a tracer asks for, what is read first in the first line. It writes all but the
- * last block, which is the data plane's.
- */
+/* What a tracer asks for, the hottest first. It writes all but the last block. */
 struct tracer {
-	__u32 on;	 /* of trace_by; the sweeper clears it where `beat` stands still */
-	__u32 keep;	 /* whether frames are wanted that may be changed */
-	__u64 outcomes;	 /* bit n: outcome n */
+	__u32 on;	/* of trace_by; the sweeper clears it where `beat` stands still */
+	__u32 keep;	/* whether frames are wanted that may be changed */
+	__u64 outcomes; /* bit n: outcome n */
+	__u64 half_net; /* of `net`, the half that tells the most */
+	__u64 half_mask;
 	struct addr net; /* only packets from or to here */
 	struct addr mask;
-	__u32 beat;   /* counted up as long as the tracer lives */
-	__u32 sample; /* one of so many */
 
 	__u32 frame;  /* bytes of each frame as it came, up to TRACE_FRAME */
 	__u32 share;  /* records in a window, of all processors; 0: no limit */
 	__u64 window; /* ns */
 	__u32 pid;
-	__u32 pad[11];
+	__u32 beat;   /* counted up as long as the tracer lives */
+	__u32 sample; /* one of so many */
+	__u32 pad[9];
 
 	__u64 services[SERVICES / 64];	  /* bit n: service n; bit 0: packets of none */
 	__u64 servers[REAL_SERVERS / 64]; /* bit n: real server n; bit 0: packets of none */

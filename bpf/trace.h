@@ -22,12 +22,12 @@ static __always_inline int trace_differs(const struct addr *a)
 	return (word[1] ^ net[1]) & mask[1] || (word[0] ^ net[0]) & mask[0];
 }
 
-/* 0 only where both are. The low half of an address tells the most. */
-static __always_inline __u64 trace_low_half(const struct addr *a)
+/* 0 where this half of the address fits; two of them can be multiplied. */
+static __always_inline __u64 trace_half(const struct addr *a, __u32 by)
 {
-	__u64 x = (((const __u64 *)a)[1] ^ ((const __u64 *)&tracer.net)[1]) &
-		  ((const __u64 *)&tracer.mask)[1];
+	__u64 x = ((const __u64 *)a)[by & TRACE_BY_UPPER_HALF ? 0 : 1];
 
+	x = (x ^ tracer.half_net) & tracer.half_mask;
 	return (__u32)(x | x >> 32);
 }
 
@@ -45,7 +45,7 @@ static __always_inline int trace_may_want(const struct packet *pkt, __u32 by)
 			return 0;
 	}
 	return !(by & TRACE_BY_CLIENT) ||
-	       !(trace_low_half(&pkt->flow.source) * trace_low_half(&pkt->flow.destination)) ||
+	       !(trace_half(&pkt->flow.source, by) * trace_half(&pkt->flow.destination, by)) ||
 	       pkt->icmp;
 }
 

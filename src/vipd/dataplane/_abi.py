@@ -171,6 +171,7 @@ class TraceBy(IntEnum):
     OUTCOME = 1
     SERVICE = 2
     CLIENT = 4
+    UPPER_HALF = 8
 
 
 class TracedFlag(IntEnum):
@@ -337,26 +338,28 @@ INTEREST: Final = _struct(
 )
 
 TRACER: Final = _struct(
-    10424,
+    10432,
     ("on", "<u4", 0),
     ("keep", "<u4", 4),
     ("outcomes", "<u8", 8),
-    ("net", ADDR, 16),
-    ("mask", ADDR, 32),
-    ("beat", "<u4", 48),
-    ("sample", "<u4", 52),
-    ("frame", "<u4", 56),
-    ("share", "<u4", 60),
-    ("window", "<u8", 64),
-    ("pid", "<u4", 72),
-    ("pad", ("<u4", (11,)), 76),
-    ("services", ("<u8", (256,)), 120),
-    ("servers", ("<u8", (1024,)), 2168),
-    ("heard_at", "<u8", 10360),
-    ("renewed_at", "<u8", 10368),
-    ("heard", "<u4", 10376),
-    ("credit", "<i4", 10380),
-    ("end", ("<u8", (5,)), 10384),
+    ("half_net", "<u8", 16),
+    ("half_mask", "<u8", 24),
+    ("net", ADDR, 32),
+    ("mask", ADDR, 48),
+    ("frame", "<u4", 64),
+    ("share", "<u4", 68),
+    ("window", "<u8", 72),
+    ("pid", "<u4", 80),
+    ("beat", "<u4", 84),
+    ("sample", "<u4", 88),
+    ("pad", ("<u4", (9,)), 92),
+    ("services", ("<u8", (256,)), 128),
+    ("servers", ("<u8", (1024,)), 2176),
+    ("heard_at", "<u8", 10368),
+    ("renewed_at", "<u8", 10376),
+    ("heard", "<u4", 10384),
+    ("credit", "<i4", 10388),
+    ("end", ("<u8", (5,)), 10392),
 )
 
 TRACE_COUNT: Final = _struct(

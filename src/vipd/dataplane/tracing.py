@@ -34,6 +34,8 @@ _ALL: Final = np.uint64(2**64 - 1)
 _SECOND: Final = 1_000_000_000
 _SHARES: Final = 10
 "Windows in a second that a rate is divided among, so that what is shown is spread over it."
+_HALF: Final = 8
+"Bytes of an address."
 _COUNTER: Final = np.dtype("<u8")
 _FREE: Final = int(_abi.ServerStatus.FREE)
 
@@ -159,15 +161,20 @@ def _looked_at(asked: Asked) -> int:
         by |= _abi.TraceBy.SERVICE
     if asked.client is not None:
         by |= _abi.TraceBy.CLIENT
+        if not any(_net(asked.client)[1][_HALF:]):
+            by |= _abi.TraceBy.UPPER_HALF
     return by
 
 
 def _settings(asked: Asked) -> dict[str, Any]:
     net, mask = _net(asked.client) if asked.client else (bytes(16), bytes(16))
+    half = slice(_HALF) if _looked_at(asked) & _abi.TraceBy.UPPER_HALF else slice(_HALF, None)
     # So many records in so much time that a second has exactly the rate, in up to ten shares.
     share = -(-asked.rate // _SHARES)
     return {
         "outcomes": sum(1 << _abi.Outcome[name.upper()] for name in asked.outcomes),
+        "half_net": int.from_bytes(net[half], "little"),
+        "half_mask": int.from_bytes(mask[half], "little"),
         "net": np.frombuffer(net, _abi.ADDR)[0],
         "mask": np.frombuffer(mask, _abi.ADDR)[0],
         "sample": asked.sample,
