@@ -69,3 +69,18 @@ def test_without_servers_everything_is_refused_and_nothing_is_worst() -> None:
     found = verdict(report(*(f"@0s {change}" for change in gone)))
     assert found.refused == 4000
     assert (found.worst.connections, found.upsets[-1].open) == (0.0, 0)
+
+
+def test_connections_that_no_server_takes_any_more_have_ended() -> None:
+    found = verdict(report("remove dns 10.0.1.11", "remove dns 10.0.1.12"))
+    last = found.upsets[-1]
+    assert last.open == last.stayed + last.ended
+    assert (last.moved, last.ended) == (0, last.unavoidable)
+    assert last.ended > 0
+
+
+def test_datagrams_for_which_a_new_director_has_no_server_have_ended() -> None:
+    found = verdict(report("drain dns 10.0.1.11", "drain dns 10.0.1.12", "remove director 1", directors=2))
+    lost = found.upsets[-1]
+    assert lost.open == lost.stayed + lost.moved + lost.ended
+    assert lost.ended > 0

@@ -49,6 +49,8 @@ class Tally:
     open: int = 0
     undisturbed: int = 0
     "Known to their director, and their server is there."
+    gone: int = 0
+    "Known to their director, and their server is not there: kept, rescheduled, reset, or refused."
     kept: int = 0
     "Go on at a server that was removed."
     rescheduled: int = 0
@@ -185,6 +187,7 @@ class Course:
         again: Rows = rows[policy == _RESCHEDULE]
         tally.kept = int((policy == _KEEP).sum())
         tally.undisturbed = int((policy == 0).sum())
+        tally.gone = len(rows) - tally.undisturbed
         tally.reset, tally.rescheduled = len(reset), len(again)
         standing.end(reset, moment)
         standing.fate[reset] = Fate.RESET

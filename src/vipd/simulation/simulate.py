@@ -174,4 +174,4 @@ def _effect(course: Course, number: int, tally: Tally) -> Effect:
     moved = elsewhere(course, number)
     share = None if moved is None else moved[0] / max(1, moved[1])
     least = float(np.maximum(before.shares - after.shares, 0).sum())
-    return Effect(tally, tally.kept + tally.reset + tally.rescheduled, share, least)
+    return Effect(tally, tally.gone, share, least)
