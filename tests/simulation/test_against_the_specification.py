@@ -49,9 +49,9 @@ class World:
         names = ["one", "two"][: 1 + choices.one_in(3)]
         services = tuple(self._service(name, number) for number, name in enumerate(names))
         director = Director(("eth0",), services, timeouts=TIMEOUTS)
-        fleet = Fleet.of(choices.of((1, 1, 2, 3)), choices.of(tuple(Ecmp)))
+        fleet = Fleet.of(choices.of((1, 2, 2, 3)), choices.of(tuple(Ecmp)))
         self.situations = [Situation(director, frozenset(), fleet)]
-        moments = sorted((choices.word() % SPAN) + 1 for _ in range(choices.of((0, 1, 1, 2, 3))))
+        moments = sorted((choices.word() % SPAN) + 1 for _ in range(choices.of((1, 2, 3, 3, 0))))
         for _ in moments:
             self.situations.append(self._changed(self.situations[-1]))
         self.moments = (0, *moments)
@@ -118,8 +118,11 @@ class World:
         clients = [ip_address({4: "198.51.100.{}", 6: "2001:db8:7::{}"}[family].format(n)) for n in range(1, 6)]
         rows = []
         for number in range(choices.below(26)):
-            start = choices.word() % SPAN
-            length = choices.of((0, 1, 67, 300, 550, 1000, 3000, LONGEST)) * choices.byte() // 255
+            # Most of them go on while something changes.
+            start = max(0, choices.of(self.moments[1:] or self.moments) - choices.word() % LONGEST)
+            if choices.one_in(4):
+                start = choices.word() % SPAN
+            length = choices.of((LONGEST, LONGEST, LONGEST, 3000, 550, 67, 1, 0)) * choices.byte() // 255
             # Datagrams of one client and port would be one flow, of which only the ends are sent here.
             port = choices.below(2) if endpoint.transport is Transport.TCP else number
             rows.append((start, start + length, choices.below(5), 1000 + port))
@@ -256,3 +259,24 @@ def test_every_flow_gets_the_server_that_the_specification_gives_it(data: bytes)
 @pytest.mark.parametrize("scheduler", Scheduler)
 def test_among_forty_servers_too(scheduler: Scheduler) -> None:
     assert compare(Crowd.of(scheduler))
+
+
+def test_who_is_placed_anew_finds_closing_connections_that_began_after_it() -> None:
+    endpoint = Endpoint(ip_address(VIPS[4]), 80, 80, Transport.TCP)
+    servers = tuple(RealServer(ip_address(f"10.0.0.{n}"), None, 1, Method.DR) for n in (1, 2, 3))
+    service = VirtualService("one", (endpoint,), servers, Scheduler.LC, OnServerRemoved.RESCHEDULE)
+    first = Situation(Director(("eth0",), (service,), timeouts=TIMEOUTS), frozenset(), Fleet.of(1, Ecmp.MODULO))
+    start, end = np.array([0, 1000], np.uint32), np.array([8000, 1001], np.uint32)
+    flows, _ = arranged(
+        endpoint,
+        packed([ip_address("198.51.100.1")]),
+        np.zeros(2, np.uint32),
+        np.array([1000, 1001], np.uint16),
+        np.full(2, 80, np.uint16),
+        start,
+        end,
+        np.arange(2),
+        0,
+    )
+    situations = [first, change("remove one 10.0.0.1", first).after]
+    assert compare(Crowd(situations, [flows], {1: bytes(16)}, (0, 2000), 9000))

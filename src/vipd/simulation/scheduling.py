@@ -114,7 +114,9 @@ class Scheduling:
     ) -> None:
         weighted = act.scheduler is Scheduler.WLC
         weights = [weight or 1 for weight in act.weights] if weighted else [1] * len(act.weights)
-        overheads = self.overheads(director, moment, int(rows[-1]) + 1)
+        # Of flows that began before, not only those before the last that is placed anew.
+        before = max(int(rows[-1]) + 1, int(np.searchsorted(self._flows.start, moment)))
+        overheads = self.overheads(director, moment, before)
         counts = Counts(table, weights, overheads, _ACTIVE if self._flows.is_tcp else 1)
         left, servers = self._standing.left.server.tolist(), self._standing.server.data
         if not self._mixed:
