@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ from hypothesis import HealthCheck, settings
 # On a crowded machine anything may take long once; what takes long always, pytest's timeout ends.
 settings.register_profile("vipd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vipd")
+
+# A shell's background jobs start with Ctrl-C ignored, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT_FOLDERS = {"bpf", "netns"}
 "Folders under tests/ in which every test needs root."
