@@ -61,8 +61,15 @@ def start(where: str, command: Sequence[str], directory: Path, name: str) -> Pro
         process = Process(
             child.pid, _started(child.pid), where, tuple(command), directory / f"{child.pid}.process", log
         )
-        process.record.write_text(json.dumps({**asdict(process), "record": None, "log": str(log)}))
+        remember(process)
     return process
+
+
+def remember(process: Process) -> None:
+    """Whole or not at all: who is killed in the middle leaves no record that nobody can read."""
+    fresh = process.record.with_suffix(".new")
+    fresh.write_text(json.dumps({**asdict(process), "record": None, "log": str(process.log)}))
+    fresh.replace(process.record)
 
 
 def recorded(directory: Path) -> Iterator[Process]:
