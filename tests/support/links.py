@@ -87,6 +87,7 @@ class End(Program):
         self.name, self.role = name, role
         self.host = Host(name)
         self.peer = Peer(name)
+        self._adopted = False
         namespace.create(name)
         self.host.ip("link", "set", "lo", "up")
 
@@ -108,8 +109,16 @@ class End(Program):
         script = self._log.with_suffix(".sh")
         script.write_text("#!/bin/sh\nexec " + shlex.join(self.command("--over", "stdio", *options)) + "\n")
         script.chmod(0o755)
+        self._adopted = True
         self.run(["socat", f"file:{device},raw,echo=0", f"EXEC:{script}"])
         return self
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        status = super().end(number)
+        if self._adopted:
+            # Not our child: what we ended is the program that started it, and the link ends after that.
+            eventually(lambda: not self.peer.directory.exists())
+        return status
 
     def lives_in(self, other: End) -> None:
         """Instead of a namespace of its own."""
@@ -148,7 +157,7 @@ class End(Program):
 
     def remove(self) -> None:
         if self.running:
-            self.end(signal.SIGKILL)
+            super().end(signal.SIGKILL)
         vipd("link", "down", self.name)
         if namespace.exists(self.name):
             namespace.remove(self.name)
