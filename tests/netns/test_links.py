@@ -153,7 +153,7 @@ def test_several_links_live_side_by_side_in_one_namespace(tmp_path: Path) -> Non
     with Pair(tmp_path) as one, Pair(tmp_path) as two:
         for number, pair in enumerate((one, two)):
             for end in (pair.a, pair.b):
-                end.lives_in(one.a if end is pair.a else one.b)
+                end.host = (one.a if end is pair.a else one.b).host
             ends = f"10.9.{number}.1:10.9.{number}.2", f"10.9.{number}.2:10.9.{number}.1"
             pair.a.start("--over", "pty", "--ipv4", ends[0])
             pair.b.start("--over", f"serial:{pair.a.pty()}", "--ipv4", ends[1])

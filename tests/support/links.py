@@ -120,10 +120,6 @@ class End(Program):
             eventually(lambda: not self.peer.directory.exists())
         return status
 
-    def lives_in(self, other: End) -> None:
-        """Instead of a namespace of its own."""
-        self.host = other.host
-
     def is_running(self) -> None:
         """Waits until it has done all that root is needed for."""
         self.says("interface")
