@@ -74,6 +74,13 @@ def test_eighty_columns_are_enough(file: str, more: tuple[str, ...]) -> None:
     assert not [line for line in text.splitlines() if len(line) > 80 and line not in headlines]
 
 
+@pytest.mark.parametrize(("scheduler", "weighed"), [("wlc", True), ("lc", False)])
+def test_only_wlc_has_a_column_for_what_it_goes_by(tmp_path: Path, scheduler: str, weighed: bool) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(SERVICES.replace("wlc", scheduler))
+    assert ("/ WEIGHT" in shown(str(path), *FROM, "--to", "web")) == weighed
+
+
 def test_json_has_everything_that_people_read(file: str) -> None:
     [packet] = told(file, *FROM, "--to", "shop")
     assert packet["service"] == {"name": "shop", "listen": "192.0.2.11:80/tcp", "scheduler": "rr"}

@@ -18,9 +18,9 @@ from vipd.explain.question import brought
 from vipd.explain.scene import Scene
 from vipd.explain.telling import headline
 from vipd.explain.walk import Walk, candidates, server_of, walk
-from vipd.spec import Interface
+from vipd.spec import Interface, State
 from vipd.spec.nexthop import NO_MAC
-from vipd.spec.state import Entry
+from vipd.spec.state import BUCKET, Entry
 
 SCENE = scene_of()
 
@@ -38,6 +38,32 @@ def test_the_numbers_that_wlc_goes_by_are_told_of_every_server() -> None:
         ("10.0.0.13", 0, None, False),
     ]
     assert "wlc: 10.0.0.11 has the least for its weight, and stands first of those" in words(done, SCENE)["server"]
+
+
+def test_lc_is_told_without_the_weights_that_it_does_not_know() -> None:
+    scene = scene_of(SERVICES.replace("wlc", "lc"))
+    [done] = ask(scene, "web")
+    assert [(each.weight, each.overhead, each.for_its_weight) for each in candidates(done, scene)] == [
+        (1, 0, None),
+        (2, 0, None),
+        (0, None, None),
+    ]
+    assert "lc: 10.0.0.11 has the least overhead, and stands first of those" in words(done, scene)["server"]
+
+
+def test_who_was_chosen_is_told_also_where_a_full_table_sends_the_packet_elsewhere() -> None:
+    full = replace(SCENE, configuration=replace(SCENE.configuration, buckets=1), tables=State(taken={0: BUCKET}))
+    walks = [ask(full, "web", source=f"203.0.113.7:{port}")[0] for port in range(4711, 4731)]
+    assert {server(full, done) for done in walks} == {"10.0.0.11", "10.0.0.12"}
+    for done in walks:
+        assert "table_full" in done.decision.events
+        assert [each.server for each in candidates(done, full) if each.chosen] == ["10.0.0.11"]
+
+
+def test_of_a_known_connection_it_is_told_whose_it_is() -> None:
+    _, answer, ack = ask(SCENE, "shop", "SYN", "reply:SYN+ACK", "ACK")
+    assert "of the service shop, 192.0.2.11:80/tcp" in words(answer, SCENE)["connection"]
+    assert "of the service shop, 192.0.2.11:80/tcp" in words(ack, SCENE)["connection"]
 
 
 def test_each_packet_finds_what_the_ones_before_it_left() -> None:
@@ -65,6 +91,7 @@ def test_what_nat_sends_is_right_in_every_byte() -> None:
 def test_ipv6_is_told_of_in_the_same_words() -> None:
     [done] = ask(SCENE, "shop6", source="[2001:db8:7::7]:4711")
     assert Ether(done.sent)[IPv6].dst == "2001:db8:1::11"
+    assert words(done, SCENE)["packet"][0] == "TCP SYN from [2001:db8:7::7]:4711 to [2001:db8::11]:80"
     assert headline(done, SCENE) == (
         "TCP SYN [2001:db8:7::7]:4711 > [2001:db8::11]:80: forward_nat, to [2001:db8:1::11]:8080 by nat, out of eth1"
     )

@@ -105,15 +105,17 @@ def _under(screen: Console, heading: str, lines: list[RenderableType], margin: i
 
 
 def _candidates(found: list[Candidate]) -> RenderableType:
+    by_weight = any(each.for_its_weight is not None for each in found)
     table = grid()
     table.add_column("")
     table.add_column("SERVER", no_wrap=True)
-    for heading in ("WEIGHT", "ACTIVE", "INACTIVE", "OVERHEAD", "/ WEIGHT"):
+    for heading in ("WEIGHT", "ACTIVE", "INACTIVE", "OVERHEAD", *(["/ WEIGHT"] if by_weight else [])):
         table.add_column(heading, justify="right")
     for each in _worth_showing(found):
-        least = each.for_its_weight
         numbers = [str(number) for number in (each.weight, each.active, each.inactive)]
-        numbers += ["-", "-"] if each.overhead is None or least is None else [str(each.overhead), f"{least:g}"]
+        numbers.append("-" if each.overhead is None else str(each.overhead))
+        if by_weight:
+            numbers.append("-" if each.for_its_weight is None else f"{each.for_its_weight:g}")
         table.add_row(">" if each.chosen else "", each.server, *numbers, style="bold" if each.chosen else "")
     left_out = len(found) - _SHOWN
     return Group(table, Text(f"and {left_out} more", NOTE)) if left_out > 0 else table

@@ -62,6 +62,8 @@ def _more(part: Part, done: Walk, scene: Scene, now: int) -> Iterator[str]:
             yield from _packet(done)
         case "connection":
             yield from _connection(done, scene, now)
+        case "error":
+            yield from _of_service(done, scene)
         case "service":
             yield from _service(done, scene)
         case "server":
@@ -93,10 +95,19 @@ def _connection(done: Walk, scene: Scene, now: int) -> Iterator[str]:
     before = done.before
     if isinstance(before, ReplyEntry):
         before = done.tables.connections.get(before.client)
+    if done.is_known:
+        yield from _of_service(done, scene)
     if isinstance(before, Entry) and done.is_known:
         counts = "active" if before.state in ACTIVE else "inactive"
         left, heard = seconds_left(before, now), last_heard(before, scene, now)
         yield f"before this packet: {before.state} ({counts}), last heard of {heard:.1f} s ago, {left:.1f} s left"
+
+
+def _of_service(done: Walk, scene: Scene) -> Iterator[str]:
+    """Whose connection it is, where no service was looked for."""
+    if (service := service_of(done, scene)) is not None:
+        called, at = scene.names.service(service.endpoint), str(service.endpoint)
+        yield f"of the service {at}" if called == at else f"of the service {called}, {at}"
 
 
 def _service(done: Walk, scene: Scene) -> Iterator[str]:

@@ -8,11 +8,10 @@ from typing import Final
 
 from vipd.explain.question import Packet
 from vipd.explain.scene import Scene
-from vipd.model.director import Method, with_port
+from vipd.model.director import Method, Scheduler, with_port
 from vipd.model.outcome import Action
-from vipd.spec import Decision, Reason, Server, Service, decide
+from vipd.spec import Decision, Reason, Server, Service, decide, schedule
 from vipd.spec import lookup as known
-from vipd.spec import parse as parsed
 from vipd.spec.configuration import TICK
 from vipd.spec.state import Entry, Flow, Load, ReplyEntry, Tables
 
@@ -32,6 +31,7 @@ _HEADINGS: Final = {
     "answer": "answer",
 }
 "What each stage tells about."
+_CHOSEN: Final = {schedule.LEAST, schedule.FEWEST}
 _HEADER: Final = 14
 "Bytes of Ethernet's."
 
@@ -46,11 +46,9 @@ class Candidate:
     inactive: int
     overhead: int | None
     "None where it takes no new connections."
+    for_its_weight: float | None
+    "What wlc goes by. None for lc, which knows no weights."
     chosen: bool = False
-
-    @property
-    def for_its_weight(self) -> float | None:
-        return None if self.overhead is None or not self.weight else self.overhead / self.weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +89,7 @@ class Walk:
 
     @property
     def flow(self) -> Flow | None:
-        """Of TCP and UDP, as the packet shows it."""
-        for reason in self.decision.reasons:
-            if reason.rule in (parsed.TCP, parsed.UDP):
-                return Flow(*(reason.facts[name] for name in Flow._fields))  # type: ignore[arg-type]
-        return None
+        return self.decision.flow
 
     @property
     def before(self) -> Entry | ReplyEntry | None:
@@ -124,16 +118,18 @@ def candidates(done: Walk, scene: Scene) -> list[Candidate]:
     service = service_of(done, scene)
     if service is None or not done.has("schedule.counted"):
         return []
-    looked_at = set(service.slots)
+    looked_at, by_weight = set(service.slots), service.scheduler is Scheduler.WLC
+    # With a full table, who has the packet in the end need not be who was chosen.
+    chosen = [reason.facts["server"] for reason in done.decision.reasons if reason.rule in _CHOSEN]
     found = []
     for number, server in scene.configuration.servers.items():
         if server.service == done.decision.service:
             load = done.tables.loads.get(number) or Load()
             takes = number in looked_at and server.weight > 0 and server.removed is None
             overhead = load.active * 256 + load.inactive if takes else None
-            wins = number == done.decision.server
+            each = overhead / server.weight if overhead is not None and by_weight else None
             text = with_port(server.address, server.port)
-            found.append(Candidate(text, server.weight, load.active, load.inactive, overhead, wins))
+            found.append(Candidate(text, server.weight, load.active, load.inactive, overhead, each, text in chosen))
     return found
 
 

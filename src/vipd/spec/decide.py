@@ -16,7 +16,7 @@ from vipd.spec.parse import link_of, parse
 from vipd.spec.reason import Reason
 from vipd.spec.routes import Routes
 from vipd.spec.schedule import schedule
-from vipd.spec.state import Draft, Entry, Tables
+from vipd.spec.state import Draft, Entry, Flow, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Decision:
     "Number of the service that it was for; 0: of none, or that was not asked."
     server: int = 0
     "Number of the real server that it was for, or from; 0: of none."
+    flow: Flow | None = None
+    "Of TCP and UDP, as its headers show it; None where they were not read, as a later fragment's cannot be."
 
     @property
     def action(self) -> Action:
@@ -66,6 +68,7 @@ def decide(
         tuple(journey.reasons),
         journey.service,
         journey.server,
+        journey.flow if journey.tcp or journey.udp else None,
     )
 
 

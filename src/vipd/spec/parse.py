@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from vipd.errors import WireError
+from vipd.model.director import with_port
 from vipd.spec import fragments
 from vipd.spec.nexthop import NO_MAC
 from vipd.spec.packet import Journey, Link, Part
@@ -79,8 +80,8 @@ UDP_BROKEN = _rule("udp_broken", "the UDP header or its length does not fit its 
 CONTROL_PART = _rule(
     "control_part", "a fragment of ICMP, or less than its header: the kernel's", "RFC 792, RFC 4443 2.1"
 )
-TCP = _rule("tcp", "TCP {flags} from {source}:{source_port} to {destination}:{destination_port}", "RFC 9293 3.1")
-UDP = _rule("udp", "UDP from {source}:{source_port} to {destination}:{destination_port}", "RFC 768")
+TCP = _rule("tcp", "TCP {flags} from {source} to {destination}", "RFC 9293 3.1")
+UDP = _rule("udp", "UDP from {source} to {destination}", "RFC 768")
 CONTROL = _rule("control", "ICMP type {type}, code {code}", "RFC 792, RFC 4443 2.1")
 
 
@@ -275,7 +276,8 @@ def _tcp(journey: Journey) -> str | None:
     journey.odd_flags = flags in (0, transport.FIN) or any(flags & odd == odd for odd in _ODD)
     _ports(journey, tcp.source_port, tcp.destination_port)
     shown = "+".join(name for name, bit in transport.FLAGS.items() if tcp.flags & bit)
-    journey.because(TCP, flags=shown or "without flags", **journey.flow._asdict())
+    source, destination = _ends(journey.flow)
+    journey.because(TCP, flags=shown or "without flags", source=source, destination=destination)
     return None
 
 
@@ -291,8 +293,13 @@ def _udp(journey: Journey) -> str | None:
     journey.udp = udp
     journey.may_begin = True
     _ports(journey, udp.source_port, udp.destination_port)
-    journey.because(UDP, **journey.flow._asdict())
+    source, destination = _ends(journey.flow)
+    journey.because(UDP, source=source, destination=destination)
     return None
+
+
+def _ends(flow: Flow) -> tuple[str, str]:
+    return with_port(flow.source, flow.source_port), with_port(flow.destination, flow.destination_port)
 
 
 def _ports(journey: Journey, source: int, destination: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vipd.model.director import Method, Scheduler
+from vipd.model.director import Method, Scheduler, with_port
 from vipd.spec import answer
 from vipd.spec.configuration import Server, Service
 from vipd.spec.hashes import client_hash, share
@@ -17,7 +17,10 @@ TURN = _rule("turn", "{scheduler}: turn {turn} of {count}: server {server}", "LV
 COUNTED = _rule(
     "counted",
     "{scheduler}: {server} has {active} active and {inactive} inactive, weight {weight}: overhead {overhead}",
-    "LVS, ip_vs_wlc.c: active connections count 256 times",
+    "LVS, ip_vs_lc.c, ip_vs_wlc.c: active connections count 256 times",
+)
+FEWEST = _rule(
+    "fewest", "{scheduler}: {server} has the least overhead, and stands first of those", "LVS, ip_vs_lc.c: no weights"
 )
 LEAST = _rule(
     "least", "{scheduler}: {server} has the least for its weight, and stands first of those", "LVS, ip_vs_wlc.c"
@@ -112,7 +115,7 @@ def _least(journey: Journey, service: Service) -> int:
         journey.because(
             COUNTED,
             scheduler=service.scheduler,
-            server=server.address,
+            server=_name(journey, number),
             active=load.active,
             inactive=load.inactive,
             weight=server.weight,
@@ -121,7 +124,7 @@ def _least(journey: Journey, service: Service) -> int:
         if not chosen or overhead * least_weight < least * weight:
             chosen, least, least_weight = number, overhead, weight
     if chosen:
-        journey.because(LEAST, scheduler=service.scheduler, server=_name(journey, chosen))
+        journey.because(LEAST if weighted else FEWEST, scheduler=service.scheduler, server=_name(journey, chosen))
     else:
         journey.because(NOBODY, scheduler=service.scheduler)
     return chosen if _takes(journey, chosen) else 0
@@ -187,6 +190,6 @@ def _client(journey: Journey, by_port: bool) -> str:
     return f"{journey.flow.source} port {journey.flow.source_port}" if by_port else str(journey.flow.source)
 
 
-def _name(journey: Journey, number: int) -> object:
+def _name(journey: Journey, number: int) -> str:
     server = journey.configuration.servers.get(number)
-    return server.address if server else "none"
+    return with_port(server.address, server.port) if server else "none"
