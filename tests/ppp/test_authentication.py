@@ -227,9 +227,12 @@ def test_a_challenge_is_answered_as_rfc_1994_says_until_it_is_known_how() -> Non
     assert talk.say(Protocol.CHAP, ChapCode.SUCCESS, 41) == []
     assert talk.say(Protocol.CHAP, ChapCode.SUCCESS, 42)[0].protocol == Protocol.IPCP
     assert talk.session.agreed["proved to peer by"] == "chap, gate"
-    [again] = talk.say(Protocol.CHAP, ChapCode.CHALLENGE, 43, challenge_with(bytes(16)))
+    [again] = talk.say(Protocol.CHAP, ChapCode.CHALLENGE, 43, challenge_with(bytes(16), b"gate\x1b[2J"))
     assert again.code == ChapCode.RESPONSE
-    talk.say(Protocol.CHAP, ChapCode.FAILURE, 43, b"go away\x07")
+    talk.say(Protocol.CHAP, ChapCode.SUCCESS, 43)
+    assert talk.session.agreed["proved to peer by"] == "chap, gate?[2J"
+    talk.say(Protocol.CHAP, ChapCode.CHALLENGE, 44, challenge_with(bytes(16)))
+    talk.say(Protocol.CHAP, ChapCode.FAILURE, 44, b"go away\x07")
     assert talk.said[-1].data == b"the peer refuses our name and secret: go away?"
 
 

@@ -163,6 +163,10 @@ def test_what_is_rejected_is_cut_to_what_the_peer_takes() -> None:
         assert len(Packet(said.code, said.identifier, said.data).encode()) == 100
     [echo] = talk.say(LCP, Code.ECHO_REQUEST, 9, bytes(1000))
     assert len(echo.data) == 96
+    # A negotiation begins with what every peer takes (RFC 1661 6.1).
+    talk.ask(LCP, 201, wire.mru(100))
+    [rejected] = talk.say(LCP, 77, 9, bytes(1000))
+    assert rejected.data == Packet(77, 9, bytes(1000)).encode()
 
 
 @pytest.mark.parametrize("protocol", [LCP, IPCP, IPV6CP])

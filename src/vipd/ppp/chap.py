@@ -71,7 +71,7 @@ class ChapProver:
             return []
         value = chap_md5(packet.identifier, self._identity.secret.reveal(), challenge.value)
         proof = Proof(value, self._identity.name.encode())
-        self.peer = challenge.name.decode("utf-8", "replace")
+        self.peer = readable(challenge.name)
         self._response = Packet(ChapCode.RESPONSE, packet.identifier, proof.encode())
         return self._retry.begin(self._response, now)
 

@@ -14,7 +14,7 @@ from vipd.ppp.lcp import LcpPolicy
 from vipd.ppp.negotiation import Random
 from vipd.ppp.network import Network
 from vipd.ppp.opened import Opened
-from vipd.ppp.settings import DEFAULT_ACCM, Settings
+from vipd.ppp.settings import DEFAULT_ACCM, DEFAULT_MRU, Settings
 from vipd.wire.ppp import Code, Packet, Protocol, ProtocolReject, protocol_name
 
 Item: TypeAlias = Outgoing | Reframe | Up | Down | Hangup
@@ -111,6 +111,7 @@ class Phases:
                     items += self._open(now)
                 case Signal.DOWN:
                     self.opened = None
+                    self._lcp.largest = DEFAULT_MRU
                     items += self._network.stop(self._lcp.reason or "the peer negotiates anew")
                     items.append(Reframe(DEFAULT_ACCM, DEFAULT_ACCM))
                 case Signal.FINISHED:
