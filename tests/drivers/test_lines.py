@@ -11,9 +11,11 @@ import tty
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support import clock
 from tests.support.lan import DEADLINE
 from vipd.drivers.channel import Channel
 from vipd.drivers.lines import Line, line
@@ -202,6 +204,48 @@ def test_nobody_to_call_is_told_and_can_be_tried_again(place: Tcp, said: str, tm
     for _ in range(2):
         with pytest.raises(LineError, match=said):
             asyncio.run(opened.open())
+
+
+class TwoAddresses(clock.Loop):
+    """Where every host has two addresses, of which the first takes no notice of anybody."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **_how: Any) -> Any:
+        kind = socket.AF_INET, socket.SOCK_STREAM, 0, ""
+        return [(*kind, (address, port)) for address in ("192.0.2.1", host)]
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        if address[0] == "192.0.2.1":
+            await asyncio.Event().wait()
+        sock.setblocking(True)
+        sock.connect(address)
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(tmp_path: Path) -> None:
+    async def call(place: Tcp) -> tuple[float, str]:
+        try:
+            channel = await made(place, tmp_path).open()
+        except LineError as error:
+            return asyncio.get_running_loop().time(), str(error)
+        await channel.finish()
+        return asyncio.get_running_loop().time(), "open"
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert clock.run(call(Tcp("127.0.0.1", port)), TwoAddresses) == (5.0, "open")
+        assert clock.run(call(Tcp("192.0.2.1", 7)), TwoAddresses) == (10.0, "tcp:192.0.2.1:7: no answer within 10 s")
+
+
+def test_a_line_over_tcp_notices_by_itself_that_its_peers_machine_is_gone(tmp_path: Path) -> None:
+    async def call() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            channel = await made(Tcp("127.0.0.1", server.getsockname()[1]), tmp_path).open()
+            with socket.socket(fileno=os.dup(channel.reader)) as same:
+                assert same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+                assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+            await channel.finish()
+
+    asyncio.run(call())
 
 
 TALK = """

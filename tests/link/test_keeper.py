@@ -30,8 +30,15 @@ UP4 = Up(ip_address("10.9.0.1"), ip_address("10.9.0.2"), 1500)
 class MemoryLine:
     """Opens as often as it has wires, refuses before that as often as it is told; the test holds the far ends."""
 
-    def __init__(self, refusals: int = 0, wires: int = 1, calls: bool = True, lasting: bool = True) -> None:
-        self.calls, self.lasting, self.longest = calls, lasting, 8.0
+    def __init__(
+        self,
+        refusals: int = 0,
+        wires: int = 1,
+        calls: bool = True,
+        lasting: bool = True,
+        patience: float = 0.0,
+    ) -> None:
+        self.calls, self.lasting, self.longest, self.patience = calls, lasting, 8.0, patience
         self.where, self.refused = "memory", 0
         self.tries: list[float] = []
         self.far: list[socket.socket] = []
@@ -182,6 +189,32 @@ def test_who_waits_for_peers_is_not_ended_by_one_that_fails() -> None:
 
     play(rig, wait)
     assert len(rig.line.far) == 2
+
+
+@pytest.mark.parametrize(("patience", "tries"), [(60.0, [0, 60.5, 121.5]), (0.0, [0])])
+def test_a_peer_without_whom_others_could_come_does_not_hold_the_line_in_vain(
+    patience: float, tries: list[float]
+) -> None:
+    rig = Rig(MemoryLine(wires=2, calls=False, patience=patience))
+
+    async def wait() -> None:
+        await asyncio.sleep(200)
+        why = "no packet could pass within 60 s, and others may be waiting" if patience else None
+        assert rig.keeper.status().last_end == why
+
+    play(rig, wait)
+    assert rig.line.tries == tries
+
+
+def test_a_peer_whose_packets_pass_may_stay_and_is_not_told_to_go() -> None:
+    rig = Rig(MemoryLine(wires=2, calls=False, patience=60.0), UP4)
+
+    async def wait() -> None:
+        await asyncio.sleep(10_000)
+
+    play(rig, wait)
+    assert rig.line.tries == [0]
+    assert [what for _, what in rig.machine.history] == ["start"]
 
 
 def test_a_line_that_cannot_be_opened_again_ends_the_program() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.line import Line
 from vipd.errors import ConfigError
 from vipd.link.build import machine
 from vipd.link.options import (
@@ -28,6 +29,8 @@ from vipd.link.options import (
 from vipd.model.line import Flow, Pty, Serial
 from vipd.model.link import Encapsulation, Framing
 from vipd.model.peer import Peer
+from vipd.wire.ppp import Frame, Packet, Protocol
+from vipd.wire.ppp_auth import ChapCode
 
 A, B = IPv4Address("10.9.0.1"), IPv4Address("10.9.0.2")
 
@@ -61,6 +64,7 @@ CISCO = {"encapsulation": Encapsulation.CISCO_HDLC}
         ({**CISCO, "proof": Proof(Auth.CHAP)}, "encapsulation: cisco-hdlc has no way"),
         ({"proof": Proof(peer_user="them")}, "peer-user: nothing is asked of the peer"),
         ({"proof": Proof(allow_pap=True)}, "allow-pap: it is about our own proof"),
+        ({"proof": Proof(Auth.PAP, again=60.0)}, "chap-interval: only CHAP asks again"),
         ({"ipv6": False, "routes": (ip_network("2001:db8::/32"),)}, "route: 2001:db8::/32 is IPv6, which this link"),
         ({"ipv4": None, "addresses": (ip_interface("10.0.0.1/8"),)}, "address: 10.0.0.1/8 is IPv4, which this link"),
     ],
@@ -194,6 +198,20 @@ def test_a_secret_that_is_missing_is_told_before_anything_is_begun(tmp_path: Pat
     path.chmod(0o600)
     with pytest.raises(ConfigError, match=r"user: .*/secrets has no line for 'us'"):
         machine(options(proof=Proof(user="us", secrets=path)), {})
+
+
+@pytest.mark.parametrize(("again", "challenges"), [(0.0, 1), (60.0, 4)])
+def test_the_peer_is_asked_again_as_often_as_wished(again: float, challenges: int) -> None:
+    asks = options(proof=Proof(Auth.CHAP, peer_user="us", again=again))
+    answers = options(ipv4=Ends(B, A), proof=Proof(user="us"))
+    secret = {"VIPD_LINK_SECRET": "ours", "VIPD_LINK_PEER_SECRET": "ours"}
+    line = Line(machine(asks, dict(secret)), machine(answers, dict(secret)))
+    line.start()
+    line.run(200.0)
+    frames = [Frame.decode(each) for each in line.one.sent()]
+    chap = [Packet.decode(each.payload).code for each in frames if each.protocol == Protocol.CHAP]
+    assert chap == [ChapCode.CHALLENGE, ChapCode.SUCCESS] * challenges
+    assert line.one.up.keys() == {4, 6}
 
 
 def test_secrets_do_not_stay_in_the_environment() -> None:

@@ -41,7 +41,7 @@ class _Impatient(selectors.BaseSelector):
         return []
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._impatient = _Impatient()
         super().__init__(self._impatient)
@@ -50,7 +50,7 @@ class _Loop(asyncio.SelectorEventLoop):
         return self._impatient.now
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run(work: Coroutine[Any, Any, T], loop: type[Loop] = Loop) -> T:
     """Begins at 0; hours of it pass in milliseconds. No threads: their work takes no time here."""
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(work)

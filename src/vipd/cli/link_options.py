@@ -59,6 +59,10 @@ PeerUser = Annotated[
     str | None,
     _option(PROOF, "--peer-user", help="Who the peer must be. Default: anybody in the file but us.", metavar="NAME"),
 ]
+ChapInterval = Annotated[
+    float,
+    _option(PROOF, "--chap-interval", help="Seconds until the peer must prove itself again; 0: never.", min=0),
+]
 Secrets = Annotated[
     Path | None,
     _option(

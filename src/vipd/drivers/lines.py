@@ -25,12 +25,16 @@ _NEAR: Final = 2.0
 _FAR: Final = 30.0
 "Seconds between two tries, at most, where they cost nobody anything, and where somebody else has to answer."
 _CONNECT: Final = 10.0
-"Seconds that a host gets to answer."
+"Seconds that a host gets to answer, all its addresses together."
 _LOOK: Final = 0.1
 "Seconds between two looks whether a pseudo-terminal's other end was opened: nobody tells."
 _TCP_NOTSENT_LOWAT: Final = 25
 _UNSENT: Final = 1 << 16
 "Octets that TCP may hold unsent: what waits there, nobody can drop in favour of what is newer."
+_SILENCE: Final = 30
+"Seconds after which TCP asks whether its other end is there; as long again, and it is not."
+_PATIENCE: Final = 60.0
+"Seconds that a caller may keep others out without a packet that could pass."
 _TTY_FIELD: Final = 4
 "Of /proc/PID/stat, counted after the command's name (proc(5): field 7)."
 
@@ -44,6 +48,8 @@ class Line(Protocol):
     "Seconds between two tries, at most."
     lasting: bool
     "Whether it can be opened again once it ended."
+    patience: float
+    "Seconds until packets must be able to pass, where a peer keeps others out; 0: any time."
     where: str
     "What a peer has to open, or is opened."
     refused: int
@@ -71,7 +77,7 @@ def line(place: Place, pty_link: Path) -> Line:
 
 
 class SerialLine:
-    calls, longest, lasting, refused = True, _NEAR, True, 0
+    calls, longest, lasting, patience, refused = True, _NEAR, True, 0.0, 0
 
     def __init__(self, place: Serial) -> None:
         self.place, self.where = place, place.device
@@ -129,7 +135,7 @@ def _reason(error: serial.SerialException) -> str:
 class PtyLine:
     """The peer opens `where`; `link` leads there as long as this lives."""
 
-    calls, longest, lasting, refused = False, _NEAR, True, 0
+    calls, longest, lasting, patience, refused = False, _NEAR, True, 0.0, 0
 
     def __init__(self, link: Path) -> None:
         self._master, slave = os.openpty()
@@ -165,7 +171,7 @@ def _is_hung_up(descriptor: int) -> bool:
 
 
 class TcpLine:
-    calls, longest, lasting, refused = True, _FAR, True, 0
+    calls, longest, lasting, patience, refused = True, _FAR, True, 0.0, 0
 
     def __init__(self, place: Tcp) -> None:
         self.place, self.where = place, str(place)
@@ -175,23 +181,23 @@ class TcpLine:
         try:
             async with asyncio.timeout(_CONNECT):
                 found = await loop.getaddrinfo(self.place.host, self.place.port, type=socket.SOCK_STREAM)
-                for family, kind, protocol, _, address in found:
-                    peer = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
-                    try:
-                        await loop.sock_connect(peer, address)
-                    except OSError as error:
-                        peer.close()
-                        # asyncio puts words of its own in the place of the kernel's.
-                        reason = os.strerror(error.errno) if error.errno else str(error)
-                    except BaseException:
-                        peer.close()
-                        raise
-                    else:
-                        return _tcp_channel(peer, lambda: None)
-        except TimeoutError:
-            reason = f"no answer within {_CONNECT:g} s"
         except OSError as error:
-            reason = error.strerror or str(error)
+            raise LineError(f"{self.where}: {error.strerror or 'its name is not answered for'}") from None
+        for family, kind, protocol, _, address in found:
+            peer = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+            try:
+                # One address that is silent must leave time for the others, of another family perhaps.
+                async with asyncio.timeout(_CONNECT / len(found)):
+                    await loop.sock_connect(peer, address)
+            except OSError as error:
+                peer.close()
+                # asyncio puts words of its own in the place of the kernel's.
+                reason = os.strerror(error.errno) if error.errno else f"no answer within {_CONNECT:g} s"
+            except BaseException:
+                peer.close()
+                raise
+            else:
+                return _tcp_channel(peer, lambda: None)
         raise LineError(f"{self.where}: {reason}")
 
     def close(self) -> None:
@@ -201,7 +207,7 @@ class TcpLine:
 class TcpListenLine:
     """One peer at a time; who comes while there is one is closed at once."""
 
-    calls, longest, lasting = False, _NEAR, True
+    calls, longest, lasting, patience = False, _NEAR, True, _PATIENCE
 
     def __init__(self, place: TcpListen) -> None:
         self.where, self.refused = str(place), 0
@@ -248,6 +254,11 @@ class TcpListenLine:
 def _tcp_channel(peer: socket.socket, leave: Callable[[], None]) -> Channel:
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     peer.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT)
+    # Also a link without keep-alives of its own must notice that its peer's machine is gone.
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENCE)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _SILENCE)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2000 * _SILENCE)
 
     def close() -> None:
         peer.close()
@@ -259,7 +270,7 @@ def _tcp_channel(peer: socket.socket, leave: Callable[[], None]) -> Channel:
 class StdioLine:
     """The program that started us is the line: ssh, pppd's `pty`, socat."""
 
-    calls, longest, lasting, where, refused = True, _NEAR, False, "stdio", 0
+    calls, longest, lasting, patience, where, refused = True, _NEAR, False, 0.0, "stdio", 0
 
     def __init__(self) -> None:
         if not (_can_be_waited_for(0) and _can_be_waited_for(1)):

@@ -86,7 +86,7 @@ def _proofs(options: Options, environment: MutableMapping[str, str]) -> tuple[Id
     if proof.auth is not Auth.NONE:
         known = theirs(proof.user, proof.peer_user, options.peer.name, secrets, peers)
         with _named({"name": "peer-user", "secret": THEIRS}):
-            demand = Demand(known, (AuthMethod(proof.auth),), proof.user or "vipd")
+            demand = Demand(known, (AuthMethod(proof.auth),), proof.user or "vipd", proof.again)
     return identity, demand
 
 

@@ -98,7 +98,8 @@ class Keeper:
             if not self._parts.line.lasting:
                 raise LineError(f"{self._parts.line.where}: {ended.reason}")
             pause = self._backoff.failed(self._parts.lot())
-            log.log(self._level(), "%s: %s; again in %.1f s%s", self._names.peer, ended.reason, pause, self._times())
+            times = f", {self._alike} times alike" if self._alike > 1 else ""
+            log.log(self._level(), "%s: %s; again in %.1f s%s", self._names.peer, ended.reason, pause, times)
             self._state = "retrying"
             await self._unless_stopped(asyncio.sleep(pause))
 
@@ -112,15 +113,25 @@ class Keeper:
         session = Session(channel, self._parts.codec(), self._around)
         running = asyncio.create_task(session.run())
         try:
-            await self._unless_stopped(asyncio.wait([running]))
-            if not running.done():
-                log.info("%s: ending, the peer is told", self._names.peer)
-                session.stop()
-                await asyncio.wait([running], timeout=GOODBYE)
-            return running.result() if running.done() else Hangup("the peer did not answer our goodbye")
+            await self._unless_stopped(self._served(running))
+            if running.done():
+                return running.result()
+            log.info("%s: ending, the peer is told", self._names.peer)
+            session.stop()
+            await asyncio.wait([running], timeout=GOODBYE)
+            ended = running.result() if running.done() else Hangup("the peer did not answer our goodbye")
+            if self.stopping:
+                return ended
+            return Hangup(f"no packet could pass within {self._parts.line.patience:g} s, and others may be waiting")
         finally:
             running.cancel()
             await channel.finish()
+
+    async def _served(self, running: asyncio.Task[Hangup]) -> None:
+        """Until it is over, or a peer has for too long kept others out in vain."""
+        await asyncio.wait([running], timeout=self._parts.line.patience or None)
+        if self._families:
+            await asyncio.wait([running])
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
         """None where told to stop before it was done."""
@@ -136,9 +147,6 @@ class Keeper:
     def _level(self) -> int:
         """What goes on and on is told ever more rarely: the 1st, 2nd, 4th, 8th, … time."""
         return logging.DEBUG if self._alike & (self._alike - 1) else logging.INFO
-
-    def _times(self) -> str:
-        return f", {self._alike} times alike" if self._alike > 1 else ""
 
     async def _change(self, change: Up | Down) -> None:
         """What the kernel refuses is told, and the link goes on: the peer cannot mend it."""

@@ -54,6 +54,8 @@ class Proof:
     peer_user: str | None = None
     "The one name that the peer may have."
     secrets: Path | None = None
+    again: float = 0.0
+    "Seconds until the peer must prove itself once more (CHAP alone); 0 for never."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Options:
             found.append(("encapsulation", "cisco-hdlc has no way to prove who one is; leave --auth and --user out"))
         if proof.auth is Auth.NONE and proof.peer_user:
             found.append(("peer-user", "nothing is asked of the peer; --auth chap asks for its name and proof"))
+        if proof.again and proof.auth is not Auth.CHAP:
+            found.append(("chap-interval", "only CHAP asks again; --auth chap asks at all"))
         if proof.allow_pap and not proof.user:
             found.append(("allow-pap", "it is about our own proof; --user NAME says who we are"))
         # A family that is off would keep them from ever being set.
