@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
+#include "abi_trace.h"
 
 const volatile struct config config = {
 	.buckets = 1,
@@ -167,12 +168,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct trace_count);
 } trace_counts SEC(".maps");
-
-/* A record in the making. */
-struct trace_record {
-	struct traced traced;
-	__u8 frame[TRACE_FRAME];
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

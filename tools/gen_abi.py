@@ -1,4 +1,4 @@
-"""Writes src/vipd/dataplane/_abi.py from the types of the built data plane.
+"""Writes src/vipd/dataplane/_abi.py and _abi_trace.py from the types of the built data plane.
 
     tools/gen_abi.py [--check] [--object FILE]
 
@@ -15,12 +15,12 @@ import sys
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-HEADERS: Final = (ROOT / "bpf" / "abi.h", ROOT / "bpf" / "maps.h")
+SOURCE: Final = ROOT / "bpf"
 OBJECT: Final = ROOT / "src" / "vipd" / "bpf" / "vipd.bpf.o"
-OUTPUT: Final = ROOT / "src" / "vipd" / "dataplane" / "_abi.py"
+OUTPUTS: Final = ROOT / "src" / "vipd" / "dataplane"
 
 HEAD: Final = '''"""Layouts and enums of the data plane. Written by tools/gen_abi.py from bpf/abi.h: do not edit."""
 
@@ -32,10 +32,39 @@ from typing import Any, Final
 import numpy as np
 
 
-def _struct(size: int, *fields: tuple[str, Any, int]) -> np.dtype[np.void]:
+def struct(size: int, *fields: tuple[str, Any, int]) -> np.dtype[np.void]:
     names, formats, offsets = zip(*fields, strict=True)
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
 '''
+
+HEAD_TRACE: Final = '''"""What a tracer asks for and is told. From bpf/abi_trace.h by tools/gen_abi.py: do not edit."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from vipd.dataplane._abi import {borrowed}
+'''
+
+
+class Part(NamedTuple):
+    """A generated module: the headers whose types are in it, and what it begins with."""
+
+    name: str
+    headers: tuple[str, ...]
+    head: str
+
+    def declared(self, keyword: str) -> list[str]:
+        text = "".join((SOURCE / header).read_text() for header in self.headers)
+        return re.findall(rf"^{keyword} (\w+) \{{", text, re.MULTILINE)
+
+
+PARTS: Final = (
+    Part("_abi.py", ("abi.h", "maps.h"), HEAD),
+    Part("_abi_trace.py", ("abi_trace.h",), HEAD_TRACE),
+)
+"Each may use the types of those before it."
 
 
 class Types:
@@ -85,42 +114,49 @@ def enum_class(enum: dict[str, Any]) -> Iterator[str]:
     yield from (f"    {name.removeprefix(family)} = {value}\n" for name, value in values)
 
 
-def struct_dtype(struct: dict[str, Any], types: Types, known: list[str]) -> Iterator[str]:
-    yield f"\n{struct['name'].upper()}: Final = _struct(\n    {struct['size']},\n"
-    for member in struct["members"]:
+def struct_dtype(declared: dict[str, Any], types: Types, known: list[str]) -> Iterator[str]:
+    yield f"\n{declared['name'].upper()}: Final = struct(\n    {declared['size']},\n"
+    for member in declared["members"]:
         layout = types.format(member["type_id"], known)
         yield f'    ("{member["name"]}", {layout}, {member["bits_offset"] // 8}),\n'
     yield ")\n"
 
 
-def generate(path: Path) -> str:
+def generate(path: Path) -> dict[str, str]:
+    """The modules' texts, by their names."""
     types = Types(path)
-    text = "".join(header.read_text() for header in HEADERS)
-    structs = re.findall(r"^struct (\w+) \{", text, re.MULTILINE)
-    enums = re.findall(r"^enum (\w+) \{", text, re.MULTILINE)
-    parts = [HEAD]
-    for name in enums:
-        parts += enum_class(types.declared("ENUM", name))
-    listed = "".join(f'    "{name}",\n' for name in enums)
-    parts.append(f'\n\nENUMS: Final = (\n{listed})\n"All enums, by their names in C."\n')
-    for number, name in enumerate(structs):
-        parts += struct_dtype(types.declared("STRUCT", name), types, structs[:number])
-    return "".join(parts)
+    known: list[str] = []
+    texts = {}
+    for part in PARTS:
+        structs, enums, before = part.declared("struct"), part.declared("enum"), list(known)
+        layouts = ""
+        for name in structs:
+            layouts += "".join(struct_dtype(types.declared("STRUCT", name), types, known))
+            known.append(name)
+        borrowed = sorted(name.upper() for name in before if re.search(rf"\b{name.upper()}\b", layouts))
+        text = part.head.replace("{borrowed}", ", ".join([*borrowed, "struct"]))
+        text += "".join(line for name in enums for line in enum_class(types.declared("ENUM", name)))
+        listed = "".join(f'    "{name}",\n' for name in enums)
+        texts[part.name] = f'{text}\n\nENUMS: Final = (\n{listed})\n"All enums, by their names in C."\n{layouts}'
+    return texts
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--check", action="store_true", help="write nothing; fail where the file is not up to date")
+    options.add_argument("--check", action="store_true", help="write nothing; fail where a file is not up to date")
     options.add_argument("--object", type=Path, default=OBJECT, help="the built data plane")
     given = options.parse_args()
-    text = generate(given.object)
-    if OUTPUT.is_file() and OUTPUT.read_text() == text:
-        return 0
-    if given.check:
-        print(f"{OUTPUT.relative_to(ROOT)} is stale: run tools/gen_abi.py and commit it", file=sys.stderr)
-        return 1
-    OUTPUT.write_text(text)
-    return 0
+    stale = {
+        path: text
+        for path, text in ((OUTPUTS / name, text) for name, text in generate(given.object).items())
+        if not path.is_file() or path.read_text() != text
+    }
+    for path, text in stale.items():
+        if given.check:
+            print(f"{path.relative_to(ROOT)} is stale: run tools/gen_abi.py and commit it", file=sys.stderr)
+        else:
+            path.write_text(text)
+    return int(given.check and bool(stale))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.bpf import OBJECT
-from vipd.dataplane import _abi
+from vipd.dataplane import _abi, _abi_trace
 from vipd.dataplane._abi import Limits
 from vipd.dataplane.program import Object
 from vipd.spec.configuration import NEXT_HOP_AGE
@@ -31,7 +31,7 @@ ROOM: Final = {
     "return_hops": Limits.RETURN_HOPS,
     "outcomes": int(_abi.Outcome.OUTCOME_COUNT),
     "events": int(_abi.Event.COUNT),
-    "traces": _abi.TraceLimits.ROOM,
+    "traces": _abi_trace.TraceLimits.ROOM,
     "trace_counts": 1,
     "trace_records": 1,
     "sweeper": 1,

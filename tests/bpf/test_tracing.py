@@ -33,7 +33,7 @@ from tests.support.packets import (
 from tests.support.tables import TCP, Director
 from tests.support.tables import UDP as UDP_NUMBER
 from tests.support.wires import CLIENT, CLIENT_MAC, STRANGER, VIP, server, server_mac
-from vipd.dataplane import _abi
+from vipd.dataplane import _abi, _abi_trace
 from vipd.dataplane.records import HEAD, NAMES
 from vipd.dataplane.tracing import Tracer
 from vipd.model.director import Endpoint, Method, Scheduler, Transport
@@ -316,7 +316,7 @@ def test_a_slow_reader_loses_records_and_no_packet_waits(director: Director) -> 
     serve(director, 4, UDP_NUMBER, _abi.Method.NAT)
     frame = framed(request(4, UDP_NUMBER, bytes(1400)), director.wires.out)
     expected = director.run(frame)
-    room = _abi.TraceLimits.ROOM // (HEAD.size + len(frame))
+    room = _abi_trace.TraceLimits.ROOM // (HEAD.size + len(frame))
     many = room + 300
     with tracing(director) as tracer:
         for _ in range(many):
@@ -381,6 +381,6 @@ def test_what_is_dropped_is_dropped_traced_or_not(director: Director) -> None:
 
 
 def test_records_are_read_where_the_data_plane_writes_them() -> None:
-    assert HEAD.size == _abi.TRACED.itemsize
+    assert HEAD.size == _abi_trace.TRACED.itemsize
     assert len(set(NAMES)) == len(NAMES)
-    assert int(_abi.TraceLimits.FRAME) == FRAME_BYTES
+    assert int(_abi_trace.TraceLimits.FRAME) == FRAME_BYTES

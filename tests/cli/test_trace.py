@@ -17,7 +17,7 @@ import pytest
 from tests.support.planes import SECRET, SMALL
 from tests.support.services import endpoint, server, service
 from tests.support.tracing import VIPD, trace
-from vipd.dataplane import _abi
+from vipd.dataplane import _abi, _abi_trace
 from vipd.dataplane.port import PutService
 from vipd.dataplane.xdp import XdpDataplane, open_xdp
 from vipd.lab.process import wait_until
@@ -55,7 +55,7 @@ def name_of(plane: XdpDataplane) -> str:
 
 
 def is_on(plane: XdpDataplane) -> bool:
-    return bool(plane.pins.maps["tracer"].memory(_abi.TRACER)["on"][0])
+    return bool(plane.pins.maps["tracer"].memory(_abi_trace.TRACER)["on"][0])
 
 
 def test_a_packet_is_a_line_and_ctrl_c_ends_it_with_a_summary(plane: XdpDataplane) -> None:
@@ -136,10 +136,10 @@ def test_what_does_not_fit_is_not_shown(plane: XdpDataplane) -> None:
 
 def test_lost_packets_are_said_where_they_were_lost(plane: XdpDataplane) -> None:
     """Stopped, it reads nothing, and the kernel's buffer is soon full."""
-    many = 2 * _abi.TraceLimits.ROOM // _abi.TRACED.itemsize
+    many = 2 * _abi_trace.TraceLimits.ROOM // _abi_trace.TRACED.itemsize
     with trace(name_of(plane), "--rate", "0", "--json") as running:
         running.process.send_signal(signal.SIGSTOP)
-        cell = plane.pins.maps["tracer"].memory(_abi.TRACER)
+        cell = plane.pins.maps["tracer"].memory(_abi_trace.TRACER)
         # As if it gave signs of life: how long this machine takes shall not matter.
         cell["heard"] = cell["beat"] - 1
         plane.pins.director.run(ARP, repeat=int(many))

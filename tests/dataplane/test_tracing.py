@@ -14,7 +14,7 @@ import pytest
 from tests.support.entries import Planter
 from tests.support.planes import compiled, opened
 from tests.support.services import connection, endpoint, server, service
-from vipd.dataplane import _abi
+from vipd.dataplane import _abi_trace
 from vipd.dataplane.maps import Map
 from vipd.dataplane.port import PutService
 from vipd.dataplane.program import unpinned
@@ -36,7 +36,7 @@ PATIENCE = 10.0
 
 def cell(plane: XdpDataplane) -> np.ndarray:
     """The tracer's own view of what it asks for."""
-    return plane.pins.maps["tracer"].memory(_abi.TRACER)
+    return plane.pins.maps["tracer"].memory(_abi_trace.TRACER)
 
 
 def test_a_second_tracer_is_refused_with_the_firsts_process(bpffs: Path) -> None:
@@ -166,7 +166,7 @@ def test_what_a_build_without_tracing_made_is_adopted_and_can_be_traced(bpffs: P
 
 def test_other_layouts_are_never_misread(bpffs: Path, tmp_path: Path) -> None:
     plane = opened(bpffs)
-    other = compiled(tmp_path, abi=("__u32 sample; /* one of so many */", "__u64 sample;"))
+    other = compiled(tmp_path, abi_trace=("__u32 sample; /* one of so many */", "__u64 sample;"))
     with pytest.raises(DataplaneError, match="made by another build"):
         open_tracer(bpffs / "one", other).__enter__()
     plane.down()

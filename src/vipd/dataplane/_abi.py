@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 
-def _struct(size: int, *fields: tuple[str, Any, int]) -> np.dtype[np.void]:
+def struct(size: int, *fields: tuple[str, Any, int]) -> np.dtype[np.void]:
     names, formats, offsets = zip(*fields, strict=True)
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
 
@@ -162,26 +162,6 @@ class InterfaceFlag(IntEnum):
     REDIRECT = 2
 
 
-class TraceLimits(IntEnum):
-    FRAME = 2048
-    ROOM = 1048576
-
-
-class TraceBy(IntEnum):
-    OUTCOME = 1
-    SERVICE = 2
-    CLIENT = 4
-    UPPER_HALF = 8
-
-
-class TracedFlag(IntEnum):
-    KNOWN = 1
-    REPLY = 2
-    FIRST_FRAGMENT = 4
-    LATER_FRAGMENT = 8
-    BARE = 16
-
-
 ENUMS: Final = (
     "method",
     "scheduler",
@@ -196,18 +176,15 @@ ENUMS: Final = (
     "service_flag",
     "next_hop_kind",
     "interface_flag",
-    "trace_limits",
-    "trace_by",
-    "traced_flag",
 )
 "All enums, by their names in C."
 
-ADDR: Final = _struct(
+ADDR: Final = struct(
     16,
     ("word", (">u4", (4,)), 0),
 )
 
-FLOW: Final = _struct(
+FLOW: Final = struct(
     40,
     ("source", ADDR, 0),
     ("destination", ADDR, 16),
@@ -217,7 +194,7 @@ FLOW: Final = _struct(
     ("pad", ("u1", (3,)), 37),
 )
 
-CONNECTION: Final = _struct(
+CONNECTION: Final = struct(
     64,
     ("flow", FLOW, 0),
     ("life", "<u8", 40),
@@ -228,14 +205,14 @@ CONNECTION: Final = _struct(
     ("return_hop", "<u2", 62),
 )
 
-BUCKET: Final = _struct(
+BUCKET: Final = struct(
     1088,
     ("tags", ("<u8", (2,)), 0),
     ("pad", ("<u8", (6,)), 16),
     ("slot", (CONNECTION, (16,)), 64),
 )
 
-SERVICE_KEY: Final = _struct(
+SERVICE_KEY: Final = struct(
     20,
     ("vip", ADDR, 0),
     ("port", ">u2", 16),
@@ -243,7 +220,7 @@ SERVICE_KEY: Final = _struct(
     ("pad", "u1", 19),
 )
 
-SERVICE_RANGE: Final = _struct(
+SERVICE_RANGE: Final = struct(
     24,
     ("prefixlen", "<u4", 0),
     ("vip", ADDR, 4),
@@ -252,7 +229,7 @@ SERVICE_RANGE: Final = _struct(
     ("port", ">u2", 22),
 )
 
-SERVICE: Final = _struct(
+SERVICE: Final = struct(
     40,
     ("vip", ADDR, 0),
     ("first_port", ">u2", 16),
@@ -267,7 +244,7 @@ SERVICE: Final = _struct(
     ("fallback_count", "<u4", 36),
 )
 
-REAL_SERVER: Final = _struct(
+REAL_SERVER: Final = struct(
     48,
     ("address", ADDR, 0),
     ("tunnel_source", ADDR, 16),
@@ -280,13 +257,13 @@ REAL_SERVER: Final = _struct(
     ("pad", ("u1", (3,)), 45),
 )
 
-LOAD: Final = _struct(
+LOAD: Final = struct(
     16,
     ("active", "<u8", 0),
     ("inactive", "<u8", 8),
 )
 
-TRAFFIC: Final = _struct(
+TRAFFIC: Final = struct(
     40,
     ("connections", "<u8", 0),
     ("packets_in", "<u8", 8),
@@ -295,7 +272,7 @@ TRAFFIC: Final = _struct(
     ("bytes_out", "<u8", 32),
 )
 
-NEXT_HOP: Final = _struct(
+NEXT_HOP: Final = struct(
     32,
     ("resolved_at", "<u8", 0),
     ("ifindex", "<u4", 8),
@@ -307,7 +284,7 @@ NEXT_HOP: Final = _struct(
     ("pad", ("u1", (4,)), 28),
 )
 
-INTERFACE: Final = _struct(
+INTERFACE: Final = struct(
     12,
     ("ifindex", "<u4", 0),
     ("mac", ("u1", (6,)), 4),
@@ -315,7 +292,7 @@ INTERFACE: Final = _struct(
     ("pad", "u1", 11),
 )
 
-FRAGMENT_KEY: Final = _struct(
+FRAGMENT_KEY: Final = struct(
     40,
     ("source", ADDR, 0),
     ("destination", ADDR, 16),
@@ -324,7 +301,7 @@ FRAGMENT_KEY: Final = _struct(
     ("pad", ("u1", (3,)), 37),
 )
 
-FRAGMENT: Final = _struct(
+FRAGMENT: Final = struct(
     16,
     ("seen_at", "<u8", 0),
     ("source_port", ">u2", 8),
@@ -332,68 +309,12 @@ FRAGMENT: Final = _struct(
     ("pad", ("u1", (4,)), 12),
 )
 
-INTEREST: Final = _struct(
+INTEREST: Final = struct(
     8192,
     ("bits", ("<u8", (1024,)), 0),
 )
 
-TRACER: Final = _struct(
-    10432,
-    ("on", "<u4", 0),
-    ("keep", "<u4", 4),
-    ("outcomes", "<u8", 8),
-    ("half_net", "<u8", 16),
-    ("half_mask", "<u8", 24),
-    ("net", ADDR, 32),
-    ("mask", ADDR, 48),
-    ("frame", "<u4", 64),
-    ("share", "<u4", 68),
-    ("window", "<u8", 72),
-    ("pid", "<u4", 80),
-    ("beat", "<u4", 84),
-    ("sample", "<u4", 88),
-    ("pad", ("<u4", (9,)), 92),
-    ("services", ("<u8", (256,)), 128),
-    ("servers", ("<u8", (1024,)), 2176),
-    ("heard_at", "<u8", 10368),
-    ("renewed_at", "<u8", 10376),
-    ("heard", "<u4", 10384),
-    ("credit", "<i4", 10388),
-    ("end", ("<u8", (5,)), 10392),
-)
-
-TRACE_COUNT: Final = _struct(
-    32,
-    ("matched", "<u8", 0),
-    ("sampled_out", "<u8", 8),
-    ("limited", "<u8", 16),
-    ("lost", "<u8", 24),
-)
-
-TRACED: Final = _struct(
-    144,
-    ("at", "<u8", 0),
-    ("flow", FLOW, 8),
-    ("about", FLOW, 48),
-    ("cpu", "<u4", 88),
-    ("ingress", "<u4", 92),
-    ("egress", "<u4", 96),
-    ("service", "<u4", 100),
-    ("real_server", "<u4", 104),
-    ("came", "<u4", 108),
-    ("left", "<u4", 112),
-    ("l3_length", "<u2", 116),
-    ("events", "<u2", 118),
-    ("kept", "<u2", 120),
-    ("outcome", "u1", 122),
-    ("flags", "u1", 123),
-    ("segment", "u1", 124),
-    ("state", "u1", 125),
-    ("macs", ("u1", (12,)), 126),
-    ("pad", ("u1", (6,)), 138),
-)
-
-CONFIG: Final = _struct(
+CONFIG: Final = struct(
     128,
     ("hash_key", ("<u8", (2,)), 0),
     ("flow_key", ("<u8", (11,)), 16),
@@ -403,13 +324,7 @@ CONFIG: Final = _struct(
     ("next_hop_age", "<u8", 120),
 )
 
-TRACE_RECORD: Final = _struct(
-    2192,
-    ("traced", TRACED, 0),
-    ("frame", ("u1", (2048,)), 144),
-)
-
-SWEEPER: Final = _struct(
+SWEEPER: Final = struct(
     40,
     ("timer", "V16", 0),
     ("position", "<u8", 16),

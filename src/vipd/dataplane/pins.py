@@ -14,7 +14,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from vipd.dataplane import _abi
+from vipd.dataplane import _abi, _abi_trace
 from vipd.dataplane.btf import Btf
 from vipd.dataplane.libbpf import KernelRefusal, possible_cpus, require_kernel
 from vipd.dataplane.links import ETHERNET, PROGRAMS, detach, exchange, links
@@ -42,6 +42,7 @@ _RING: Final = 27
 _SIZED: Final = {"connections", "slots"}
 _FOR_TRACING: Final = {"tracer", "traces", "trace_counts", "trace_records"}
 "What an older build did not make yet: it begins empty, and no packet depends on it."
+_ENUMS: Final = _abi.ENUMS + _abi_trace.ENUMS
 _DUMMY: Final = bytes(64)
 
 
@@ -285,7 +286,7 @@ def layout_differences(candidate: Object, held: Mapping[str, Map]) -> list[str]:
             wanted = replace(wanted, max_entries=found.max_entries)
         types = kernel_btf(table.info.btf_id) if table.info.btf_id else Btf.empty()
         # An enum that the other build did not have stands in none of its entries.
-        if wanted != found or any(types.enum(enum) not in ({}, candidate.btf.enum(enum)) for enum in _abi.ENUMS):
+        if wanted != found or any(types.enum(enum) not in ({}, candidate.btf.enum(enum)) for enum in _ENUMS):
             different.append(name)
     return sorted(different)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from vipd.dataplane import _abi
+from vipd.dataplane import _abi, _abi_trace
 from vipd.dataplane.maps import Map
 from vipd.dataplane.tables import METHOD_OF, SCHEDULER_OF, packed_endpoint, unpack_address
 from vipd.model.outcome import EVENTS, OUTCOMES, Action, action
@@ -55,8 +55,8 @@ def _names(layout: np.dtype[Any], before: str = "") -> Iterator[str]:
             yield before + name
 
 
-HEAD: Final = struct.Struct("<" + "".join(_formats(_abi.TRACED)))
-NAMES: Final = tuple(_names(_abi.TRACED))
+HEAD: Final = struct.Struct("<" + "".join(_formats(_abi_trace.TRACED)))
+NAMES: Final = tuple(_names(_abi_trace.TRACED))
 
 
 class Records:
@@ -78,10 +78,10 @@ class Records:
     def read(self, record: bytes) -> Traced:
         told = dict(zip(NAMES, HEAD.unpack_from(record), strict=True))
         flags, outcome = told["flags"], _OUTCOMES[told["outcome"]]
-        known = bool(flags & _abi.TracedFlag.KNOWN)
+        known = bool(flags & _abi_trace.TracedFlag.KNOWN)
         flow = _flow(told, "flow")
-        later = flags & _abi.TracedFlag.LATER_FRAGMENT
-        first = flags & _abi.TracedFlag.FIRST_FRAGMENT
+        later = flags & _abi_trace.TracedFlag.LATER_FRAGMENT
+        first = flags & _abi_trace.TracedFlag.FIRST_FRAGMENT
         has_segment = flow and flow.protocol == _TCP and not later and (flow.source_port or flow.destination_port)
         sent_on = action(outcome) is Action.FORWARD
         return Traced(
@@ -95,7 +95,7 @@ class Records:
             fragment=Fragment.LATER if later else Fragment.FIRST if first else None,
             known=known,
             about=_flow(told, "about") if known and flow and flow.protocol in _ICMP else None,
-            reply=bool(flags & _abi.TracedFlag.REPLY),
+            reply=bool(flags & _abi_trace.TracedFlag.REPLY),
             state=_STATES[told["state"]] if told["state"] else None,
             egress=told["egress"] or None,
             source_mac=told["macs"][6:].hex(":") if sent_on else None,
@@ -128,7 +128,7 @@ class Records:
 def _frame(told: dict[str, Any], kept: bytes) -> dict[str, Any]:
     """As it came: a packet of a point-to-point link got a header without addresses from the data plane."""
     length = told["came"] if kept else 0
-    bare = bool(told["flags"] & _abi.TracedFlag.BARE)
+    bare = bool(told["flags"] & _abi_trace.TracedFlag.BARE)
     if not bare and kept[:_HEADER] in _ADDED:
         return {"frame": kept[_HEADER:], "frame_length": length - _HEADER, "bare": True}
     return {"frame": kept, "frame_length": length, "bare": bare}

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from vipd.dataplane import _abi
+from vipd.dataplane import _abi, _abi_trace
 from vipd.dataplane.libbpf import KernelRefusal
 from vipd.dataplane.maps import Map
 from vipd.dataplane.pins import BUILT
@@ -45,7 +45,7 @@ class Tracer:
 
     def __init__(self, maps: Mapping[str, Map], directory: Path) -> None:
         self._pin, self._maps = directory / "tracer", maps
-        self._cell = maps["tracer"].memory(_abi.TRACER)
+        self._cell = maps["tracer"].memory(_abi_trace.TRACER)
         self._ring = Ring(maps["traces"])
         self._records = Records(maps["service_table"], maps["real_servers"])
         self._asked = Asked()
@@ -108,8 +108,8 @@ class Tracer:
         return [self._records.read(record) for record in self._ring.poll(timeout)]
 
     def counts(self) -> TraceCounts:
-        row = self._maps["trace_counts"].read(_abi.TRACE_COUNT)[0]
-        names = _abi.TRACE_COUNT.names or ()
+        row = self._maps["trace_counts"].read(_abi_trace.TRACE_COUNT)[0]
+        names = _abi_trace.TRACE_COUNT.names or ()
         return TraceCounts(passed=self._all_packets() - self._passed, **{each: int(row[each].sum()) for each in names})
 
     def endpoints(self) -> list[Endpoint]:
@@ -156,19 +156,19 @@ def _bits(like: Any, numbers: Iterable[int]) -> Any:
 
 def _looked_at(asked: Asked) -> int:
     """Before all else. A server's packets are those of its service, too."""
-    by = int(_abi.TraceBy.OUTCOME)
+    by = int(_abi_trace.TraceBy.OUTCOME)
     if asked.services is not None or asked.servers is not None:
-        by |= _abi.TraceBy.SERVICE
+        by |= _abi_trace.TraceBy.SERVICE
     if asked.client is not None:
-        by |= _abi.TraceBy.CLIENT
+        by |= _abi_trace.TraceBy.CLIENT
         if not any(_net(asked.client)[1][_HALF:]):
-            by |= _abi.TraceBy.UPPER_HALF
+            by |= _abi_trace.TraceBy.UPPER_HALF
     return by
 
 
 def _settings(asked: Asked) -> dict[str, Any]:
     net, mask = _net(asked.client) if asked.client else (bytes(16), bytes(16))
-    half = slice(_HALF) if _looked_at(asked) & _abi.TraceBy.UPPER_HALF else slice(_HALF, None)
+    half = slice(_HALF) if _looked_at(asked) & _abi_trace.TraceBy.UPPER_HALF else slice(_HALF, None)
     # So many records in so much time that a second has exactly the rate, in up to ten shares.
     share = -(-asked.rate // _SHARES)
     return {
@@ -228,7 +228,7 @@ def _lock(path: Path, table: Map, at_end: Callable[..., Any]) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        pid = int(table.memory(_abi.TRACER)["pid"][0])
+        pid = int(table.memory(_abi_trace.TRACER)["pid"][0])
         raise DataplaneError(
             f"process {pid} traces this instance already, and only one can: end that one first"
         ) from None

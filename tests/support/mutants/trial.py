@@ -106,7 +106,7 @@ class Trials:
             built = self._workshop.build(mutant.key.file, mutant.text)
         except DoesNotCompileError as error:
             return "does not compile", str(error)[-120:]
-        if mutant.key.file in ("abi.h", "maps.h"):
+        if mutant.key.file in ("abi.h", "abi_trace.h", "maps.h"):
             if _is_another_border(built):
                 return "gen_abi", "the generated copy is stale"
         elif code(built) == self._code:
