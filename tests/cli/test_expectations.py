@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.support.scenes import SERVICES
+from tests.support.scenes import SECRET, SERVICES
 from vipd.cli.app import app
 from vipd.errors import ConfigError
 from vipd.explain.expectation import fits
@@ -73,6 +74,33 @@ def test_a_failure_tells_the_line_what_came_instead_why_and_where_to_read_on(fol
     assert "    because wlc: 10.0.0.11 has the least for its weight, and stands first of those" in others
     assert others[-1] == f"    more: vipd explain -c {folder}/vipd.yaml --from 203.0.113.7:4711 --to web"
     assert last == "1 of 2 expectations held"
+
+
+@pytest.mark.parametrize(
+    ("expect", "top"),
+    [
+        ("{from: 203.0.113.9:5, to: web, flags: [SYN, ACK], ttl: 1, server: none}", ""),
+        ("{to: shop, ttl: 1, server: none, outcome: forward_nat}", ""),
+        ("{to: shop, payload: 1380, server: none, outcome: forward_nat}", "mtu: 1400\n"),
+        ("{from: 203.0.113.9:5, to: dns, server: none}", "secret: secret\n"),
+        ("{to: shop, interface: eth1, out: none}", ""),
+    ],
+)
+def test_the_command_that_tells_more_is_about_the_same_packet(folder: Path, expect: str, top: str) -> None:
+    (folder / "secret").write_bytes(SECRET)
+    result = run(folder, expect, top=f"{top}config: vipd.yaml", options=("--json",))
+    [failed] = json.loads(result.stdout)["expectations"]
+    [more] = re.findall("    more: vipd (.*)", run(folder, expect, top=f"{top}config: vipd.yaml").stdout)
+    told = json.loads(CliRunner().invoke(app, [*shlex.split(more), "--json"]).stdout)["packets"][-1]
+    assert told["outcome"] == failed["outcome"]
+    assert told["interface"] == ("eth1" if "interface" in expect else "eth0")
+    servers = {each["got"] for each in failed["differences"] if each["name"] == "server"}
+    assert servers <= {told["server"]["address"]}
+
+
+def test_of_drained_servers_the_command_that_tells_more_knows_nothing_and_that_is_said(folder: Path) -> None:
+    result = run(folder, "{to: web, drained: [web 10.0.0.11], server: 10.0.0.11}")
+    assert "    more, but with nobody drained: vipd explain -c " in result.stdout
 
 
 def test_those_that_hold_are_shown_to_whoever_asks(folder: Path) -> None:

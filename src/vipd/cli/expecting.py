@@ -11,7 +11,8 @@ from vipd.cli.expectations import Expectations, Written
 from vipd.cli.imagining import imagine
 from vipd.errors import ConfigError
 from vipd.explain.expectation import Difference, answer, differences, drains
-from vipd.explain.imagined import imagined
+from vipd.explain.imagined import MTU, imagined
+from vipd.explain.question import TTL
 from vipd.explain.scene import Scene
 from vipd.explain.walk import Walk, sentence
 
@@ -26,14 +27,18 @@ class Checked:
     differences: list[Difference]
     why: tuple[str, ...]
 
-    def question(self, config: Path) -> str:
-        """The command that tells more."""
+    def question(self, config: Path, secret: Path | None, mtu: int) -> str:
+        """The command that tells more; it knows of no drained servers."""
         asked = self.written.expectation
         words = ["vipd", "explain", "-c", str(config)]
         words += ["--from", asked.source] if asked.source else []
         words += ["--to", asked.to]
         words += [word for text in asked.flags for word in ("--flags", text)]
         words += ["--payload", str(asked.payload)] if asked.payload else []
+        words += ["--ttl", str(asked.ttl)] if asked.ttl != TTL else []
+        words += ["--interface", asked.interface] if asked.interface else []
+        words += ["--secret", str(secret)] if secret else []
+        words += ["--mtu", str(mtu)] if mtu != MTU else []
         return shlex.join(words)
 
 

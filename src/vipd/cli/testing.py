@@ -50,14 +50,14 @@ def check_expectations(
         print(json.dumps({"config": str(chosen), "expectations": [_as_json(each) for each in checked]}, indent=2))
     else:
         for each in checked if verbose else failed:
-            _show(each, expectations.file, chosen)
+            _show(each, expectations.file, each.question(chosen, secret or expectations.secret, expectations.mtu))
         held = len(checked) - len(failed)
         print(f"{held} of {count(len(checked), 'expectation')} held")
     if failed:
         raise typer.Exit(1)
 
 
-def _show(each: Checked, file: str, config: Path) -> None:
+def _show(each: Checked, file: str, question: str) -> None:
     asked = each.written.expectation
     if not each.differences:
         print(f"{file}:{each.written.line}: holds: {asked}")
@@ -67,7 +67,7 @@ def _show(each: Checked, file: str, config: Path) -> None:
         print(f"    {name}: got {got}, want {' or '.join(want)}")
     for line in each.why:
         print(f"    because {line}")
-    print(f"    more: {each.question(config)}")
+    print(f"    more{', but with nobody drained' if asked.drained else ''}: {question}")
 
 
 def _as_json(each: Checked) -> dict[str, Any]:

@@ -36,9 +36,9 @@ def sequence(weights: Sequence[int]) -> NDArray[np.uint32]:
 
 def _rounded(turns: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     """In proportion, at least one each; what rounding leaves goes to the largest remainders."""
-    exact = turns * (total / turns.sum())
-    whole: NDArray[np.int64] = np.maximum(exact.astype(np.int64), 1)
+    given = turns.sum()
+    whole: NDArray[np.int64] = np.maximum(turns * total // given, 1)
     missing = total - int(whole.sum())
     if missing > 0:
-        whole[np.argsort(whole - exact, kind="stable")[:missing]] += 1
+        whole[np.argsort(whole * given - turns * total, kind="stable")[:missing]] += 1
     return whole

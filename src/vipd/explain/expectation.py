@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from vipd.control import Drain
 from vipd.explain.conversation import Conversation, ends_of, require_flags, said_of
 from vipd.explain.ends import end_of, refused
-from vipd.explain.question import interface_of
+from vipd.explain.question import TTL, interface_of
 from vipd.explain.scene import Scene
 from vipd.explain.walk import Walk, method_text, server_of, service_of
 from vipd.model.director import Director, Method, Transport, with_port
@@ -30,7 +30,7 @@ class Expectation:
     flags: tuple[str, ...] = ()
     "One packet each, in a row; the last is the one in question. Empty: one that begins a connection."
     payload: int = 0
-    ttl: int = 64
+    ttl: int = TTL
     interface: str | None = None
     drained: tuple[str, ...] = ()
     "`web 10.0.0.11`, as vipd drain takes it."

@@ -24,6 +24,8 @@ _WINDOW: Final = 64240
 _SEQUENCE: Final = 1_000_000
 _HEADER: Final = 14
 MOST_PAYLOAD: Final = 65_000
+TTL: Final = 64
+"Of packets that nobody gave one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Wanted:
     "Of TCP."
     payload: int = 0
     "Bytes."
-    ttl: int = 64
+    ttl: int = TTL
 
     def packet(self) -> bytes:
         """From the IP header on, whole and right."""

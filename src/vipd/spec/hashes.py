@@ -20,18 +20,20 @@ def client_hash(keys: Keys, client: Address, port: int) -> int:
     return siphash(keys.client, client.packed + port.to_bytes(2, "big"))
 
 
-def siphash(key: tuple[int, int], message: bytes) -> int:
-    """SipHash-1-3 (Aumasson and Bernstein, 2012, section 2, with one and three rounds)."""
+def siphash(key: tuple[int, int], message: bytes, compress: int = 1, finish: int = 3) -> int:
+    """SipHash (Aumasson and Bernstein, 2012, section 2), by default with one and three rounds."""
     k0, k1 = key
     v0, v1, v2, v3 = _START[0] ^ k0, _START[1] ^ k1, _START[2] ^ k0, _START[3] ^ k1
     whole = len(message) & ~7
     last = int.from_bytes(message[whole:], "little") | (len(message) & 0xFF) << 56
     words = [int.from_bytes(message[at : at + 8], "little") for at in range(0, whole, 8)]
     for word in (*words, last):
-        v0, v1, v2, v3 = _round(v0, v1, v2, v3 ^ word)
+        v3 ^= word
+        for _ in range(compress):
+            v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         v0 ^= word
     v2 ^= 0xFF
-    for _ in range(3):
+    for _ in range(finish):
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
     return v0 ^ v1 ^ v2 ^ v3
 
