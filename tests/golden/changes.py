@@ -280,6 +280,10 @@ def by_hash(here: Here) -> Frame:
     return ways.forwarded(here.case, here.step, ways.choice_of(here.service, here.step))
 
 
+def by_hash_while_drained(here: Here) -> Frame:
+    return ways.forwarded(here.case, here.step, ways.choice_of(here.service.after("drain"), here.step))
+
+
 def routing_refused(here: Here) -> Frame:
     """By the kernel, which quotes all of it and points at the routing type, which it does not know."""
     return ways.error_of(here.step, 4, 0, 40 + 2, whole=True)

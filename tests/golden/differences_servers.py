@@ -104,4 +104,12 @@ SERVERS: Final = (
         "nobody can aim at a server",
         to.sends(to.by_hash),
     ),
+    Difference(
+        "new clients of a drained server under sh and mh",
+        ("dr?/drained/sh#client-*", "dr?/drained/mh#client-*"),
+        "refused with ICMP port unreachable, but with `sh-fallback` or `mh-fallback`",
+        "shared out among the other servers",
+        "who drains a server wants nobody to notice",
+        to.sends(to.by_hash_while_drained),
+    ),
 )

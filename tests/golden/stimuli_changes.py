@@ -79,6 +79,14 @@ def choices_by_client(talk: Talk) -> None:
         talk.says(f"client-{n}", talk.ip(src=str(start + n)) / talk.tcp())
 
 
+def choices_while_drained(talk: Talk) -> None:
+    """New connections of many clients to a service one of whose servers has weight 0."""
+    talk.act("drain", f"drain {talk.service.name}")
+    start = ip_address({4: "192.0.2.32", 6: "2001:db8:aaaa::32"}[talk.family])
+    for n in range(ROUNDS):
+        talk.router_says(f"client-{n}", talk.ip(src=str(start + n)) / talk.tcp())
+
+
 def tunnelled(talk: Talk) -> None:
     talk.opened().says("data", talk.segment("PA", TEXT))
     talk.says("datagram", talk.datagram())
@@ -99,3 +107,7 @@ def plays() -> Iterator[Play]:
         for name in SCHEDULERS:
             script = choices_by_client if name in ("sh", "mh") else choices
             yield Play(f"dr{family}/choice/{name}", f"choice-{name}-{family}", script)
+    # Behind all others, whose clients keep their ports.
+    for family in FAMILIES:
+        for name in ("sh", "mh"):
+            yield Play(f"dr{family}/drained/{name}", f"choice-{name}-{family}", choices_while_drained)
