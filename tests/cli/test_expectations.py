@@ -161,6 +161,13 @@ def test_a_mistake_is_told_with_its_line(folder: Path, written: str, said: str) 
     assert result.stdout == ""
 
 
+def test_a_configuration_in_the_place_of_expectations_is_told_once(folder: Path) -> None:
+    error = CliRunner().invoke(app, ["test", str(folder / "vipd.yaml")]).exception
+    assert isinstance(error, ConfigError)
+    [problem] = error.problems
+    assert "a configuration; expectations of one are needed" in problem.message
+
+
 def test_every_mistake_is_told_at_once(folder: Path) -> None:
     error = run(folder, "{to: web, ttl: 999}", "{to: web, method: dx}", top="config: vipd.yaml\nexpcet: 1").exception
     assert isinstance(error, ConfigError)

@@ -153,6 +153,8 @@ def test_a_packet_in_hex_and_a_frame_of_a_capture_are_told_of_alike(file: str, t
         (("--to", "web", "--from", "203.0.113"), "--from: '203.0.113' is no address"),
         (("--to", "web", "--from", "203.0.113.7:99999"), "--from: '99999' is no port; 0 to 65535 are"),
         (("--to", "web", "--from", "2001:db8::7"), "2001:db8::7 is IPv6, and a packet has one family"),
+        (("--to", "192.0.2.10:99999/tcp"), "--to: '99999' is no port; 0 to 65535 are"),
+        (("--to", "web", "--from", "[2001:db8::7"), r"'\[2001:db8::7' is no address"),
         (("--to", "192.0.2.10:80/sctp"), "'sctp' is no transport; tcp and udp are"),
         (("--to", "192.0.2.99"), "has no port, .* and 192.0.2.99 is no VIP here"),
         (("--to", "web", "--flags", "FOO"), "--flags: 'FOO' are no flags of TCP"),
@@ -185,6 +187,9 @@ def test_captures_that_cannot_be_asked_about_say_why(file: str, tmp_path: Path) 
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(Path(lcp).read_bytes()[:-2])
     assert "ends too early" in refused(file, "--pcap", str(cut))
+    empty = tmp_path / "empty"
+    empty.touch()
+    assert refused(file, "--pcap", str(empty)) == f"{empty}: it is empty"
     text = tmp_path / "text"
     text.write_text("no capture")
     assert "no capture file" in refused(file, "--pcap", str(text))

@@ -138,7 +138,11 @@ def test_a_packet_that_ends_here_is_answered_and_the_exit_code_tells() -> None:
     ("arguments", "message"),
     [
         (("--method", "dr", "--server", "10.0.0.11:80"), "only NAT can change the port, dr cannot"),
-        (("--method", "nat", "--server", "10.0.0.11:0"), "'0' is no port"),
+        (("--method", "nat", "--server", "10.0.0.11:0"), "a server listens on no port 0"),
+        (("--method", "nat", "--server", "10.0.0.11:99999"), "'99999' is no port"),
+        (("--method", "nat", "--ipv6", "--server", "[2001:db8::1"), "'[2001:db8::1' is no address"),
+        (("--method", "nat", "--ipv6", "--server", "[2001:db8::1]x"), "'[2001:db8::1]x' is no address"),
+        (("--method", "nat", "--ipv6", "--server", "[2001:db8::1]:"), "'' is no port"),
         (("--method", "nat", "--server", "host"), "'host' is no address"),
         (("--method", "nat", "--server", "2001:db8::1"), "an address of the VIP's family, IPv4"),
         (("--method", "nat", "--hex", "00"), "--hex: no Ethernet frame with a packet for a director: 6 bytes"),

@@ -175,6 +175,39 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     assert done.stderr == ""
 
 
+def closed(number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ("sh", "-c", f'exec "$@" {number}>&-', "sh", *VIPD, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_output_that_is_closed_is_nobodys_mistake() -> None:
+    assert (closed(1, "frame", "encode", "hdlc").returncode, closed(1, "frame", "encode", "hdlc").stderr) == (0, "")
+    refused = closed(2, "frame", "decode", "hdlc", "--hex", "z")
+    assert (refused.returncode, refused.stdout) == (2, "")
+
+
+def test_what_cannot_be_written_is_told_without_a_number() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [*VIPD, "frame", "encode", "hdlc"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "vipd: No space left on device\n")
+
+
+def test_a_wrong_choice_is_told_in_our_words() -> None:
+    assert "Invalid value for '--fcs': '17' is not one of" in vipd("frame", "decode", "hdlc", "--fcs", "17").stderr
+
+
+def test_to_look_at_packets_loads_no_daemon() -> None:
+    program = (
+        "import sys\nimport vipd.cli.trace, vipd.cli.trace_view, vipd.daemon.tracing\n"
+        "import vipd.cli.explaining, vipd.cli.replaying, vipd.cli.frame.looking\n"
+        "slow = {'httpx', 'matplotlib', 'pyroute2', 'scapy', 'starlette', 'uvicorn'} & sys.modules.keys()\n"
+        "sys.exit(f'imported: {slow}' if slow else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_ctrl_c_exits_with_130() -> None:
     program = (
         "import os, signal\nimport vipd.cli.app as a\n"

@@ -114,6 +114,7 @@ def test_a_moment_stands_before_the_change() -> None:
         ("remove web 10.0.0.99", "12: service web has no server '10.0.0.99'; did you mean '10.0.0.11'?"),
         ("remove web ten", "12: 'ten' is not an IP address; host names are not looked up, write the address"),
         ("remove web 10.0.0.11 now", "22: 'now' is one word too many; the change was complete"),
+        ("weight web 10.0.0.11 9999999999", "22: '9999999999' is too large a number; a weight is expected"),
         ("weight web 10.0.0.11 -1", "22: '-1' is not a number; a weight is expected"),
         ("weight web 10.0.0.11 70000", "70000 is above 65535"),
         ("add web 10.0.0.11", "10.0.0.11"),

@@ -93,7 +93,7 @@ def _compared(loaded: Loaded, here: bool | None) -> Comparison | None:
     """None where the file alone counts."""
     if here is False or (here is None and _missing(loaded)):
         return None
-    from vipd.daemon import compare
+    from vipd.daemon.compare import compare
 
     return compare(loaded)
 

@@ -15,7 +15,7 @@ def down(ctx: typer.Context) -> None:
     Connections are forgotten; VIPs that were there before vipd stay. Run twice, it does nothing.
     """
     from vipd.api.client import Client, NotRunningError
-    from vipd.daemon import down as remove_all
+    from vipd.daemon.down import down as remove_all
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     instance = instance_of(ctx)

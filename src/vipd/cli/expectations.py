@@ -86,6 +86,9 @@ class _Reader:
         if not isinstance(data, dict):
             told = f"{shown(data)} where 'config:' and 'expect:' are expected"
             raise ConfigError([*self._problems, Problem("", told, self._file, root.line, root.column)])
+        if "services" in data and "expect" not in data:
+            told = "a configuration; expectations of one are needed: 'config:' names its file, 'expect:' has them"
+            raise ConfigError([*self._problems, Problem("", told, self._file, root.line, root.column)])
         self._keys(data, root, _TOP)
         named = {key: self._text(key, data[key], root.children[key]) for key in ("config", "secret") if key in data}
         mtu = self._number("mtu", data["mtu"], root.children["mtu"], 1280, 65_535) if "mtu" in data else MTU

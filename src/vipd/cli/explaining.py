@@ -18,7 +18,6 @@ from vipd.cli.frame.choices import Form
 from vipd.cli.frame.source import Capture, Octets, of_file, of_text
 from vipd.cli.imagining import imagine
 from vipd.cli.output import console
-from vipd.cli.source import service_names
 from vipd.errors import BusyError, WireError
 from vipd.explain.captured import Taken, taken
 from vipd.explain.conversation import Conversation, ends_of, require_flags, said_of
@@ -89,6 +88,7 @@ def _answers(asked: Asked, of: Of) -> Answers:
     if of.config is not None:
         scene = imagine(of.config, of.secret, of.mtu).scene()
         return Answers(scene, list(_walks(asked, scene)))
+    from vipd.cli.source import service_names
     from vipd.rehearsal.running import require_privileges, running
 
     require_privileges()

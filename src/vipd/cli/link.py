@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from vipd.cli import link_options as given
+from vipd.errors import ConfigError
 from vipd.link.options import (
     Auth,
     Keepalive,
@@ -79,26 +83,37 @@ def up(
 
     SIGTERM or Ctrl-C ends it with a word to the peer; a second one at once.
     """
-    place, named = parse_place(over), Peer(peer)
-    options = Options(
-        peer=named,
-        place=place,
-        interface=interface or named.name,
-        framing=framing,
-        encapsulation=encapsulation,
-        ipv4=None if ipv4 is None else parse_ends(ipv4),
-        ipv6=ipv6,
-        addresses=tuple(map(parse_address, address or ())),
-        routes=tuple(map(parse_route, route or ())),
-        proof=Proof(auth, user, allow_pap, peer_user, secrets, chap_interval),
-        keepalive=Keepalive(echo_interval, echo_failures),
-        mru=mru,
-        accm=default_accm(place) if accm is None else parse_accm(accm),
-        fcs=fcs,
-        compress=compress,
-        pcap=pcap,
-    )
-    _bring_up(options, verbose)
+    with _told_of_options():
+        place, named = parse_place(over), Peer(peer)
+        options = Options(
+            peer=named,
+            place=place,
+            interface=interface or named.name,
+            framing=framing,
+            encapsulation=encapsulation,
+            ipv4=None if ipv4 is None else parse_ends(ipv4),
+            ipv6=ipv6,
+            addresses=tuple(map(parse_address, address or ())),
+            routes=tuple(map(parse_route, route or ())),
+            proof=Proof(auth, user, allow_pap, peer_user, secrets, chap_interval),
+            keepalive=Keepalive(echo_interval, echo_failures),
+            mru=mru,
+            accm=default_accm(place) if accm is None else parse_accm(accm),
+            fcs=fcs,
+            compress=compress,
+            pcap=pcap,
+        )
+        _bring_up(options, verbose)
+
+
+@contextmanager
+def _told_of_options() -> Iterator[None]:
+    """A setting that cannot be is named as it was given here."""
+    try:
+        yield
+    except ConfigError as error:
+        named = (replace(each, path=f"--{each.path}") if not each.file else each for each in error.problems)
+        raise ConfigError(named) from None
 
 
 def _bring_up(options: Options, verbose: bool) -> None:

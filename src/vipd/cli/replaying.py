@@ -18,7 +18,6 @@ from vipd.cli.frame.source import Capture, of_file
 from vipd.cli.imagining import imagine
 from vipd.cli.replay_picture import draw
 from vipd.cli.replay_view import as_json, show
-from vipd.cli.source import service_names
 from vipd.errors import ConfigError
 from vipd.explain.ends import refused
 from vipd.explain.question import interface_of
@@ -74,6 +73,7 @@ def replay_to(wanted: Wanted) -> None:
 def _director(wanted: Wanted, stack: ExitStack) -> Replay:
     if wanted.config is not None:
         return _begun(wanted, imagine(wanted.config, wanted.secret, wanted.mtu).scene())
+    from vipd.cli.source import service_names
     from vipd.rehearsal.live import live
     from vipd.rehearsal.running import require_privileges, running
 

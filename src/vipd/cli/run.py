@@ -32,7 +32,7 @@ def run(
     """
     keep_numpy_alone()
     from vipd.config import load
-    from vipd.daemon import run as run_daemon
+    from vipd.daemon.start import run as run_daemon
 
     log_to_stderr(verbose)
     loaded = load(config)

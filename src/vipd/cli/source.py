@@ -21,7 +21,7 @@ def status_of(instance: Instance) -> Status:
         with Client(instance) as client:
             return client.status()
     except NotRunningError as error:
-        from vipd.daemon import observe
+        from vipd.daemon.observe import observe
 
         found = observe(instance)
         if found is None:
@@ -44,7 +44,7 @@ def connections_of(instance: Instance, filters: dict[str, str], limit: int) -> I
         with Client(instance) as client:
             yield from client.connections(filters, limit)
     except NotRunningError as error:
-        from vipd.daemon import observe_connections
+        from vipd.daemon.observe import observe_connections
 
         found = observe_connections(instance, matching(filters), limit)
         if found is None:

@@ -133,7 +133,7 @@ class _Request:
 
 def _trace(request: _Request, pcap: str | None, as_json: bool) -> None:
     from vipd.cli.trace_view import Capture, Interfaces, Wall, summary
-    from vipd.daemon import interface_names, tracing
+    from vipd.daemon.tracing import interface_names, tracing
     from vipd.errors import DataplaneError
 
     with ExitStack() as stack:
@@ -159,11 +159,12 @@ def _trace(request: _Request, pcap: str | None, as_json: bool) -> None:
 
 
 def _asked(request: _Request, tracer: Any) -> Asked:
-    from vipd.cli.source import status_of
     from vipd.cli.trace_options import servers_of, services_of
     from vipd.model.trace import Asked
 
     def named() -> dict[str, list[str]]:
+        from vipd.cli.source import status_of
+
         return {service.name: service.listen for service in status_of(request.instance).services}
 
     return Asked(

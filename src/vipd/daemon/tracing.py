@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vipd.dataplane.tracing import Tracer, open_tracer
 from vipd.drivers import privileges
-from vipd.drivers.network import Network
 from vipd.errors import DataplaneError
 from vipd.model.instance import Instance
 
@@ -28,8 +28,4 @@ def tracing(instance: Instance) -> Iterator[Tracer]:
 
 def interface_names() -> dict[int, str]:
     """By number, in this network namespace."""
-    network = Network()
-    try:
-        return {link.ifindex: link.name for link in network.links().values()}
-    finally:
-        network.close()
+    return dict(socket.if_nameindex())

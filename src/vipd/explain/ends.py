@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -18,6 +19,7 @@ CLIENT_PORT: Final = 40000
 _ANY_PORT: Final = 80
 "Of a service on all ports."
 _LISTED: Final = 6
+_BRACKETED: Final = re.compile(r"\[([^\]]*)\](?::(.*))?")
 
 
 class End(NamedTuple):
@@ -40,18 +42,23 @@ def refused(where: str, what: str) -> ConfigError:
 def end_of(where: str, text: str) -> End:
     """`203.0.113.7`, `203.0.113.7:4711`, `2001:db8::7`, `[2001:db8::7]:4711`."""
     host, port = _split(text)
-    try:
-        address = ip_address(host)
-    except ValueError:
-        raise refused(where, f"{text!r} is no address; 203.0.113.7:4711 or [2001:db8::7]:4711 is") from None
+    address = _address(host)
+    if address is None:
+        raise refused(where, f"{text!r} is no address; 203.0.113.7:4711 or [2001:db8::7]:4711 is")
     return End(address, None if port is None else _port(where, port))
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def _split(text: str) -> tuple[str, str | None]:
     """Host and port, the port None where there is none."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return host, rest.removeprefix(":") if rest else None
+    if bracketed := _BRACKETED.fullmatch(text):
+        return bracketed[1], bracketed[2]
     if text.count(":") == 1:
         host, _, port = text.partition(":")
         return host, port
@@ -73,10 +80,9 @@ def target_of(where: str, text: str, source: Address | None, scene: Scene) -> Ta
     word = word.lower()
     if slash and word not in list(Transport):
         raise refused(where, f"{word!r} is no transport; tcp and udp are")
-    try:
-        end = end_of(where, place)
-    except ConfigError:
-        raise _unknown(where, text, scene) from None
+    if _address(_split(place)[0]) is None:
+        raise _unknown(where, text, scene)
+    end = end_of(where, place)
     here = [endpoint for endpoint in listening(scene.configuration) if endpoint.vip == end.address]
     fitting = [each for each in here if word in ("", each.transport) and end.port in (None, *_ports(each, end.port))]
     if end.port is None:

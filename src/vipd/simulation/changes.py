@@ -17,6 +17,7 @@ from vipd.simulation.fleet import MOST, Fleet
 
 _WORD: Final = re.compile(r"\S+")
 _NAMES: Final = 20
+_DIGITS: Final = 9
 "Of services or servers that a message lists."
 
 
@@ -98,8 +99,10 @@ class _Words:
 
     def number(self, what: str) -> int:
         word = self.take(what)
-        if not (word.isascii() and word.isdigit() and len(word) <= 9):
+        if not (word.isascii() and word.isdigit()):
             self.refuse(f"{shown(word)} is not a number; {what} is expected")
+        if len(word) > _DIGITS:
+            self.refuse(f"{shown(word)} is too large a number; {what} is expected")
         return int(word)
 
     def director(self, followed: bool) -> bool:

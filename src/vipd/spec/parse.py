@@ -24,7 +24,7 @@ _ODD: Final = (transport.SYN | transport.FIN, transport.SYN | transport.RST, tra
 _STATES: Final = transport.SYN | transport.FIN | transport.RST | transport.ACK
 
 _rule = rules_of("parse")
-SHORT = _rule("short", "{length} bytes hold no Ethernet header", "IEEE 802.3 3.2")
+SHORT = _rule("short", "too short for an Ethernet header: {length} of 14 bytes", "IEEE 802.3 3.2")
 NOT_IP = _rule("not_ip", "EtherType 0x{type:04x} is neither IPv4 nor IPv6: the kernel's", "IEEE 802.3 3.2.6")
 NO_VERSION = _rule(
     "no_version", "{length} bytes without Ethernet begin like neither IPv4 nor IPv6: the kernel's", "RFC 791 3.1"

@@ -32,6 +32,8 @@ class CaptureReader:
     def end(self) -> None:
         """`WireError` where the file ends in the middle of something."""
         left = len(self._held) - self._used
+        if not left and not self._place.offset:
+            raise WireError("it is empty")
         if left or not self._place.between_records:
             raise WireError(
                 f"the capture file ends too early: {self._next} octets expected"

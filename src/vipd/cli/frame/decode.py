@@ -44,7 +44,7 @@ def decode(
         str, typer.Option("--accm", metavar="HEX", help="async: which control characters are dropped where bare.")
     ] = "0",
     count: Annotated[
-        int | None, typer.Option("--count", min=1, metavar="N", help="Only the first N frames, in full.")
+        int | None, typer.Option("--count", min=1, max=10**9, metavar="N", help="Only the first N frames, in full.")
     ] = None,
     brief: Annotated[bool, typer.Option("--brief", help="One line for each frame.")] = False,
     everything: Annotated[

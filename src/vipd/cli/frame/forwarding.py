@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import islice
 from typing import Final
 
@@ -18,6 +18,7 @@ from vipd.cli.frame.look import FAULT, NOTE
 from vipd.cli.frame.source import Bits, Capture, given, mistake
 from vipd.cli.output import console
 from vipd.errors import WireError
+from vipd.explain.ends import end_of
 from vipd.model.director import Address, Endpoint, Method, Scheduler, Transport
 from vipd.model.outcome import OUTCOMES, Action
 from vipd.spec import Configuration, Decision, Ingress, Interface, Server, Service, State, decide
@@ -156,22 +157,12 @@ def _server(question: Question, vip: Address) -> tuple[Address, int | None]:
     nat = question.method is MethodName.NAT
     if question.server is None:
         return _SERVERS[vip.version], _NAT_PORT if nat else None
-    host, separator, port = question.server, "", ""
-    if question.server.startswith("["):
-        host, _, rest = question.server[1:].partition("]")
-        _, separator, port = rest.rpartition(":")
-    elif question.server.count(":") == 1:
-        host, separator, port = question.server.partition(":")
-    try:
-        address = ip_address(host)
-    except ValueError:
-        hint = "10.0.0.11, 10.0.0.11:8080 or [2001:db8::1]:80 are"
-        raise mistake("--server", f"{question.server!r} is no address; {hint}") from None
-    if separator and not nat:
+    address, port = end_of("--server", question.server)
+    if port is not None and not nat:
         raise mistake("--server", f"only NAT can change the port, {question.method} cannot")
-    if separator and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise mistake("--server", f"{port!r} is no port; 1 to 65535 are")
-    return address, int(port) if separator else None
+    if port == 0:
+        raise mistake("--server", "a server listens on no port 0; 1 to 65535 are")
+    return address, port
 
 
 def _show(screen: Console, question: Question, decision: Decision, found: Changes) -> None:
