@@ -20,13 +20,11 @@ OBJECTS  := $(PACKAGED:bpf/%.c=src/vipd/bpf/%.o)
 BENCH    := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/bench*.bpf.c bpf/harness*.bpf.c))
 
 PYTEST   := $(VENV)/python -m pytest
+TESTS    := tools/tests
 # On two cores at least; the tests of one module may share a lab.
 PARALLEL := -n 2 --dist loadscope
 # These have targets of their own.
 ELSEWHERE := --ignore tests/bpf --ignore tests/spec
-# On a crowded machine a packet gets lost or a deadline passes: what failed is run once
-# more, alone and aloud; what fails again has failed.
-AGAIN     = { echo "FAILED above; once more, alone:"; $(PYTEST) --last-failed --last-failed-no-failures none
 
 .PHONY: help
 help: ## this text
@@ -68,11 +66,11 @@ format: setup ## put Python and C into form
 
 .PHONY: unit
 unit: setup ## tests that need no root
-	$(PYTEST) $(PARALLEL) -m 'not root and not interop and not large' || $(AGAIN) -m 'not root and not interop and not large'; }
+	$(TESTS) $(PARALLEL) -m 'not root and not interop and not large'
 
 .PHONY: bpf
 bpf: setup ## the BPF programs, packet by packet (root)
-	$(PYTEST) -m root $(PARALLEL) tests/bpf || $(AGAIN) -m root tests/bpf; }
+	$(TESTS) -m root $(PARALLEL) tests/bpf
 
 .PHONY: spec
 spec: setup ## the data plane against its specification (root); SPEC_MINUTES=2, SPEC_SEED=…
@@ -92,7 +90,7 @@ defects: setup ## defects planted in every stage, and how soon the search finds 
 
 .PHONY: netns
 netns: setup ## everything else that needs root: real traffic in network namespaces
-	$(PYTEST) -m root $(PARALLEL) $(ELSEWHERE) || $(AGAIN) -m root $(ELSEWHERE); }
+	$(TESTS) -m root $(PARALLEL) $(ELSEWHERE)
 
 .PHONY: large
 large: setup ## ten million flows through ten directors (a minute or two, 2 GB)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.evidence import Failures, Witness
+
 # On a crowded machine anything may take long once; what takes long always, pytest's timeout ends.
 settings.register_profile("vipd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vipd")
@@ -21,6 +23,24 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 ROOT_FOLDERS = {"bpf", "netns"}
 "Folders under tests/ in which every test needs root."
+WITNESS = Witness()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--failed-to", metavar="FILE", type=Path, help="write the names of what failed there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(WITNESS)
+    path: Path | None = config.getoption("failed_to")
+    # With xdist, the process that hears of all tests, and of lost workers, is no worker.
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Failures(path))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _witnessed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    WITNESS.folder = tmp_path_factory.getbasetemp()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -111,7 +111,9 @@ def test_it_ends_after_as_much_time_as_was_asked_for(plane: XdpDataplane) -> Non
     with trace(name_of(plane), "--for", "0.2") as running:
         ending = running.end(None)
     assert ending.status == 0
-    assert re.search(r"0 packets told in 0\.[2-9] s", ending.err)
+    told = re.search(r"0 packets told in ([\d.]+) s", ending.err)
+    assert told
+    assert float(told[1]) >= 0.2
 
 
 def test_what_was_left_out_is_counted(plane: XdpDataplane) -> None:

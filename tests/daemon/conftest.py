@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lan import Lan
+from tests.support.lan import DEADLINE, Lan
 
 CONFIG = """\
 connections: 10000
@@ -84,7 +84,7 @@ def echo(lan: Lan) -> Iterator[Callable[[], socket.socket]]:
     opened: list[socket.socket] = []
 
     def connect() -> socket.socket:
-        made = lan.client.inside(lambda: socket.create_connection((VIP4, 80), timeout=5))
+        made = lan.client.inside(lambda: socket.create_connection((VIP4, 80), timeout=DEADLINE))
         opened.append(made)
         return made
 

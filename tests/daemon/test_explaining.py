@@ -37,12 +37,15 @@ def explained(lan: Lan, *arguments: str) -> list[dict[str, Any]]:
 
 
 def remembered(lan: Lan) -> tuple[Any, Any]:
-    """Whatever a packet would change; but for when a connection ends, which time changes."""
+    """Whatever a packet would change; but for when a connection ends, and for rates, which time changes."""
     listed = json.loads(lan.vipd("connections", "--json").stdout)
     connections = [{key: value for key, value in each.items() if key != "expires"} for each in listed]
     status = lan.status()
     # The machines speak to each other of addresses all the while.
     outcomes = {name: count for name, count in status["outcomes"].items() if not name.startswith("pass_")}
+    for service in status["services"]:
+        for server in service["servers"]:
+            del server["rates"]
     return connections, (outcomes, status["services"])
 
 

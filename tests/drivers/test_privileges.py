@@ -19,7 +19,7 @@ pytestmark = pytest.mark.root
 
 def python(program: str, *prefix: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*prefix, sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
+        [*prefix, sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
     )
 
 
@@ -55,7 +55,7 @@ def test_the_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     address = f"@vipd-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address.replace("@", "\0", 1) if abstract else address)
-        manager.settimeout(5)
+        manager.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         notify("READY=1")
         assert manager.recv(100) == b"READY=1"

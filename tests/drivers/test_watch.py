@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.lan import Host, Lan
+from tests.support.lan import DEADLINE, Host, Lan
 from vipd.drivers.watch import Watcher, kinds
 
 NEW_LINK = struct.pack("=IHHII", 16, 16, 0, 0, 0)
@@ -19,7 +19,7 @@ NEW_LINK = struct.pack("=IHHII", 16, 16, 0, 0, 0)
 
 def watch(host: Host, work: Callable[[Watcher], Coroutine[Any, Any, None]], **options: int) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             with Watcher(**options) as watcher:
                 await work(watcher)
 

@@ -40,7 +40,7 @@ def ports() -> Iterator[dict[str, int]]:
             yield chosen
         finally:
             server.terminate()
-            assert server.wait(5) == 0
+            assert server.wait(30) == 0
 
 
 def carried_out(plan: Plan) -> Result:
@@ -201,7 +201,7 @@ def test_a_load_ends_when_its_time_is_over(ports: dict[str, int]) -> None:
 
 def test_the_command_prints_what_the_library_returns(ports: dict[str, int]) -> None:
     command = [sys.executable, "-m", "vipd.lab.client", "tcp", "127.0.0.1", str(ports["tcp"]), "--connections", "5"]
-    done = subprocess.run([*command, "--announce"], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run([*command, "--announce"], capture_output=True, text=True, check=True, timeout=60)
     announcement, told = done.stdout.splitlines()
     assert announcement == "started"
     result = Result.load(json.loads(told))
@@ -211,7 +211,7 @@ def test_the_command_prints_what_the_library_returns(ports: dict[str, int]) -> N
 
 def test_curl_gets_an_answer_too(ports: dict[str, int]) -> None:
     url = f"http://127.0.0.1:{ports['tcp']}/?token=x"
-    done = subprocess.run(["curl", "-sS", "--fail", url, url], capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(["curl", "-sS", "--fail", url, url], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.count('"server": "alpha"') == 2
 
 

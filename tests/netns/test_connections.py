@@ -13,13 +13,14 @@ import pytest
 from tests.netns.conftest import MakeSite
 from tests.netns.test_under_load import active, without
 from tests.support.labs import Site
+from tests.support.lan import SOON
 from tests.support.talk import Tcp, Udp, eventually
 from vipd.lab.configuration import director_configuration
 from vipd.model.director import Timeouts, Transport
 
 PORTS: Final = range(20_000, 20_200)
 SECONDS: Final = 3.0
-LONGEST: Final = 0.2
+LONGEST: Final = 0.9
 "A retransmitted SYN costs a whole second."
 
 
@@ -88,7 +89,7 @@ def test_idle_connections_of_a_removed_server_are_told_at_their_next_packet(each
                 talk.ask()
             with Tcp(site) as again:
                 assert again.ask()["server"] != "server2"
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < SOON
     finally:
         for talk in talks:
             talk.close()

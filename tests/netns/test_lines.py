@@ -20,7 +20,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from tests.support.lan import Lan, eventually
+from tests.support.lan import DEADLINE, Lan, eventually
 from tests.support.tun import Tun
 
 pytestmark = pytest.mark.root
@@ -136,7 +136,7 @@ def bridge(lan: Lan) -> None:
 def listener(interface: str) -> socket.socket:
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
     made.bind((interface, _ETH_P_ALL))
-    made.settimeout(5)
+    made.settimeout(DEADLINE)
     return made
 
 

@@ -11,6 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from tests.netns.conftest import MakeSite
 from tests.support.labs import Site, mac
+from tests.support.lan import SOON
 from tests.support.talk import Tcp, Udp, eventually
 from vipd.lab import namespace
 from vipd.lab.topology import DR, FAMILIES
@@ -68,9 +69,7 @@ def test_a_server_that_answers_for_the_vip_is_found_out(lab: MakeSite) -> None:
 
 @EACH_FAMILY
 @pytest.mark.parametrize("topology", ["nat", "dr"])
-def test_a_servers_new_mac_is_followed_within_a_second_of_its_announcement(
-    lab: MakeSite, topology: str, family: int
-) -> None:
+def test_a_servers_new_mac_is_followed_soon_after_its_announcement(lab: MakeSite, topology: str, family: int) -> None:
     site = lab(topology)
     key = "net.ipv4.conf.eth0.arp_notify=1" if family == 4 else "net.ipv6.conf.eth0.ndisc_notify=1"
     site.lab.run("server1", "sysctl", "-qw", key)
@@ -79,7 +78,7 @@ def test_a_servers_new_mac_is_followed_within_a_second_of_its_announcement(
     began = time.monotonic()
     # To the old address nothing comes back from it; a connection is lost, the next one finds it.
     eventually(lambda: served_by(site, family, "server1"), "server1 to be reached")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SOON
     assert site.client(Transport.TCP, family, connections=90).lost == 0
 
 
@@ -87,7 +86,7 @@ def served_by(where: Site, family: int, server: str) -> bool:
     """Whether one of the next three datagrams is answered by it."""
     for _ in range(3):
         with Udp(where, family) as talk:
-            talk.socket.settimeout(0.05)
+            talk.socket.settimeout(0.2)
             with suppress(TimeoutError):
                 if talk.ask()["server"] == server:
                     return True

@@ -29,7 +29,9 @@ _TO_SERVERS: Final = ("forward_dr", "forward_nat", "forward_tun", "route_nat", "
 _FROM_SERVERS: Final = ("forward_nat_reply", "route_nat_reply")
 _ICMP_ERRORS: Final = ("forward_icmp_error", "route_icmp_error")
 "To one end or the other, which counts them as its own."
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 60.0
+_QUIET: Final = 3
+"Equal readings in a row after which nothing more is on its way: a late acknowledgement, or a burst half counted."
 
 
 def unique_name() -> str:
@@ -200,7 +202,7 @@ def mac(where: Site, host: str, device: str = "eth0") -> str:
 
 
 def _is_stable(found: list[Books]) -> bool:
-    return len(found) > 1 and found[-1] == found[-2]
+    return len(found) >= _QUIET and all(each == found[-1] for each in found[-_QUIET:])
 
 
 def _books(received: int, status: dict[str, Any]) -> Books:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -21,7 +22,9 @@ from vipd.model.instance import Instance
 T = TypeVar("T")
 
 PASS: Final = Path(__file__).parents[2] / "src" / "vipd" / "bpf" / "pass.bpf.o"
-DEADLINE: Final = 30.0
+DEADLINE: Final = 60.0
+SOON: Final = 3.0
+"What is done at once is done by then even on a crowded machine, and what waits for the daemon's beat is not."
 _numbers: Final = itertools.count()
 
 
@@ -42,7 +45,7 @@ class Host:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         inside = ("nsenter", f"--net=/run/netns/{self.name}", *command)
-        return subprocess.run(inside, capture_output=True, text=True, check=check, timeout=30)
+        return subprocess.run(inside, capture_output=True, text=True, check=check, timeout=DEADLINE)
 
     def ip(self, *arguments: str) -> str:
         return self.run("ip", *arguments).stdout
@@ -54,6 +57,12 @@ class Host:
     def mac(self, interface: str) -> str:
         found: str = json.loads(self.ip("-j", "link", "show", "dev", interface))[0]["address"]
         return found
+
+    def is_settled(self, interface: str) -> bool:
+        """The kernel tells the carrier, and adds link-local addresses and their routes, in its own time."""
+        [shown] = json.loads(self.ip("-j", "link", "show", "dev", interface))
+        routes = self.ip("-6", "route", "show", "table", "local", "dev", interface)
+        return shown["operstate"] == "UP" and "fe80:" in routes and "ff00::/8" in routes
 
     def inside(self, work: Callable[[], T]) -> T:
         """Called on a thread of its own, which stands in the namespace."""
@@ -69,7 +78,7 @@ class Host:
 
         thread = threading.Thread(target=stand_there)
         thread.start()
-        thread.join(60)
+        thread.join(2 * DEADLINE)
         assert not thread.is_alive()
         if errors:
             raise errors[0]
@@ -134,6 +143,13 @@ class Lan:
                 host.ip("addr", "add", address, "dev", interface, *(["nodad"] if ":" in address else []))
         self.server.ip("route", "add", "default", "via", "10.0.0.1")
         self.server.ip("route", "add", "default", "via", "2001:db8:2::1")
+        for host, interface in (
+            (self.director, "eth0"),
+            (self.director, "eth1"),
+            (self.client, "eth0"),
+            (self.server, "eth0"),
+        ):
+            eventually(partial(host.is_settled, interface))
 
     def connect(self, interface: str, other: Host) -> None:
         """A link between the director's interface and `eth0` of the other."""

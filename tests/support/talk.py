@@ -13,7 +13,7 @@ from tests.support.labs import Site
 from vipd.lab.process import wait_until
 from vipd.lab.server import HEAD_END, content_length
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 20.0
 _RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -105,5 +105,5 @@ class Udp(Talk):
         return told
 
 
-def eventually(question: Callable[[], bool], what: str, patience: float = 10.0) -> None:
+def eventually(question: Callable[[], bool], what: str, patience: float = 30.0) -> None:
     wait_until(question, what, patience)

@@ -107,7 +107,7 @@ class Town:
         process = subprocess.Popen(inside, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert process.stdout is not None
         self._stack.callback(process.stdout.close)
-        self._stack.callback(process.wait, 10)
+        self._stack.callback(process.wait, 60)
         self._stack.callback(process.terminate)
         assert process.stdout.readline() == "ready\n"
 

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from vipd.drivers import tun
 
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 60.0
 
 
 class Tun(tun.Tun):

@@ -24,7 +24,9 @@ from vipd.lab.interrupt import shielded
 
 _STARTED_FIELD: Final = 19
 "Of /proc/PID/stat, counted after the command's name (proc(5): field 22)."
-_PATIENCE: Final = 5.0
+_PATIENCE: Final = 10.0
+_CROWDED: Final = 30.0
+"What takes a moment may take so long where the processors have much else to do."
 _BEAT: Final = 0.01
 
 
@@ -143,7 +145,7 @@ def send(process: Process, number: signal.Signals) -> None:
             signal.pidfd_send_signal(descriptor, number)
 
 
-def await_line(process: Process, line: str, patience: float = 2 * _PATIENCE) -> None:
+def await_line(process: Process, line: str, patience: float = _CROWDED) -> None:
     """Until the process has said so."""
 
     def said() -> bool:
@@ -154,7 +156,7 @@ def await_line(process: Process, line: str, patience: float = 2 * _PATIENCE) -> 
         raise DirectorError(f"{' '.join(process.command)} ended: {process.log.read_text(errors='replace').strip()}")
 
 
-def wait_until(holds: Callable[[], bool], what: str, patience: float = 2 * _PATIENCE) -> None:
+def wait_until(holds: Callable[[], bool], what: str, patience: float = _CROWDED) -> None:
     deadline = time.monotonic() + patience
     while not holds():
         if time.monotonic() > deadline:
