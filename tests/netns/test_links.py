@@ -75,7 +75,7 @@ def test_both_families_pass_both_ways_whole_and_leave_nothing(pair: Pair, line: 
 @pytest.mark.parametrize("framing", ["async", "bit"])
 def test_cisco_hdlc_carries_both_families_and_notices_silence(pair: Pair, framing: str) -> None:
     options = ["--encapsulation", "cisco-hdlc", "--framing", framing, "--fcs", "32"]
-    options += ["--echo-interval", "0.2", "--echo-failures", "5"]
+    options += ["--echo-interval", "0.2", "--echo-failures", "10"]
     over_pty(pair, *options)
     pair.up()
     ping(pair.a, pair.b, 4)

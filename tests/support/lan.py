@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from vipd.api.client import Client, NotRunningError
 from vipd.lab import namespace
 from vipd.model.instance import Instance
 
@@ -167,6 +168,9 @@ class Lan:
         return sys.executable, "-m", "vipd.cli.main", "--instance", self.instance.name, *arguments
 
     def status(self) -> dict[str, Any]:
+        """As the command shows it; from the daemon itself, where one runs, which is quicker."""
+        with suppress(NotRunningError), Client(self.instance) as client:
+            return client.status().model_dump(mode="json")
         shown = self.vipd("status", "--json")
         assert shown.returncode == 0, shown.stderr
         found: dict[str, Any] = json.loads(shown.stdout)

@@ -154,7 +154,8 @@ class End(Program):
     def remove(self) -> None:
         if self.running:
             super().end(signal.SIGKILL)
-        vipd("link", "down", self.name)
+        if self.peer.directory.exists():
+            vipd("link", "down", self.name)
         if namespace.exists(self.name):
             namespace.remove(self.name)
 
