@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import pytest
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 from scapy.layers.inet import TCP, UDP
 from scapy.packet import Raw
 
@@ -16,6 +18,7 @@ from tests.realserver.frames import claimed, frames_until_answered, next_from_vi
 from tests.realserver.lan import CLIENT, DEADLINE, SERVER, SERVER_MAC, VIP, Lan, execute, lan
 from vipd.errors import EnvironmentProblem
 from vipd.lab.namespace import inside
+from vipd.lab.namespace import netlink as netlink_of
 from vipd.model.director import Method
 from vipd.realserver import run
 from vipd.realserver.decapsulator import OBJECT
@@ -24,6 +27,7 @@ from vipd.realserver.options import Decapsulation, Options, Via
 pytestmark = pytest.mark.root
 
 PORT: Final = 8080
+PERMANENT, NOARP = 0x80, 0x40
 WAYS: Final = [Via.LOOPBACK, Via.REDIRECT]
 
 
@@ -106,11 +110,13 @@ def test_the_server_never_answers_for_the_vip(wire: Lan, family: int, via: Via, 
         wire.cable(wire.client) as cable,
         wire.socket(wire.server, family, socket.SOCK_DGRAM, bound(via, family)) as service,
         wire.socket(wire.client, family, socket.SOCK_DGRAM, None) as client,
+        netlink_of(wire.client) as here,
+        netlink_of(wire.server) as there,
     ):
         client.connect((VIP[family], PORT))
         for number in range(100):
-            for side in (wire.client, wire.server):
-                execute(side, f"ip -{family} neigh flush dev {'lan-c' if side == wire.client else 'lan-s'}")
+            for netlink in (here, there):
+                forget_neighbours(netlink, family)
             nobody = "0.0.0.0" if family == 4 else "::"
             for unicast, sender in ((False, CLIENT[family]), (True, CLIENT[family]), (False, nobody)):
                 cable.send(bytes(query(family, VIP[family], unicast, sender)))
@@ -121,6 +127,14 @@ def test_the_server_never_answers_for_the_vip(wire: Lan, family: int, via: Via, 
             claims += map(claimed, frames_until_answered(cable, family))
     assert claims.count(SERVER[family]) >= 100
     assert claims.count(VIP[family]) == 0
+
+
+def forget_neighbours(netlink: IPRoute, family: int) -> None:
+    """All but those that somebody set by hand."""
+    for entry in netlink.get_neighbours(family=socket.AF_INET if family == 4 else socket.AF_INET6):
+        if not entry["state"] & (PERMANENT | NOARP):
+            with suppress(NetlinkError):  # gone by itself meanwhile
+                netlink.neigh("del", dst=entry.get("NDA_DST"), ifindex=entry["ifindex"])
 
 
 def test_without_the_settings_a_server_does_answer_for_the_vip(wire: Lan) -> None:
