@@ -6,18 +6,12 @@ from math import inf
 
 import pytest
 
+from tests.support.automaton import BELOW_IS_DOWN, CELLS, each_cell
 from vipd.ppp.automaton import TIMED, TRANSITIONS, Action, Automaton, Event, Option, State, Transition
 from vipd.ppp.settings import Timing
 
-CELLS = sorted(TRANSITIONS.items())
-BELOW_IS_DOWN = {State.INITIAL, State.STARTING}
 PACKETS = set(Event) - {Event.UP, Event.DOWN, Event.OPEN, Event.CLOSE, Event.TIMEOUT, Event.LAST_TIMEOUT}
 TIMEOUTS = {Event.TIMEOUT, Event.LAST_TIMEOUT}
-SENDS_AND_WAITS = {Action.SEND_CONFIGURE_REQUEST, Action.SEND_TERMINATE_REQUEST, Action.ZERO_RESTART_COUNT}
-
-each_cell = pytest.mark.parametrize(
-    ("state", "event", "cell"), [(*key, cell) for key, cell in CELLS], ids=[f"{s.name}-{e}" for (s, e), _ in CELLS]
-)
 
 
 def test_the_table_has_as_many_cells_as_the_rfc() -> None:
@@ -40,13 +34,6 @@ def test_this_layer_is_down_exactly_when_opened_is_left(state: State, event: Eve
 
 
 @each_cell
-def test_what_is_above_goes_down_before_anything_is_sent(state: State, event: Event, cell: Transition) -> None:
-    del state, event
-    if Action.THIS_LAYER_DOWN in cell.actions:
-        assert cell.actions[0] is Action.THIS_LAYER_DOWN
-
-
-@each_cell
 def test_this_layer_starts_exactly_when_starting_is_entered_from_rest(
     state: State, event: Event, cell: Transition
 ) -> None:
@@ -54,41 +41,6 @@ def test_this_layer_starts_exactly_when_starting_is_entered_from_rest(
     del event
     entered = cell.state is State.STARTING and state in (State.INITIAL, State.STOPPED)
     assert (Action.THIS_LAYER_STARTED in cell.actions) is entered
-
-
-@each_cell
-def test_this_layer_finishes_only_on_entering_a_state_of_rest(state: State, event: Event, cell: Transition) -> None:
-    """4.4: when Initial, Closed or Stopped is entered."""
-    del state, event
-    if Action.THIS_LAYER_FINISHED in cell.actions:
-        assert cell.state in (State.INITIAL, State.CLOSED, State.STOPPED)
-
-
-@each_cell
-def test_this_layer_finishes_whenever_a_negotiation_comes_to_rest(state: State, event: Event, cell: Transition) -> None:
-    rests = state in TIMED | {State.STARTING} and cell.state in (State.INITIAL, State.CLOSED, State.STOPPED)
-    lower_layer_gone = event is Event.DOWN
-    assert not rests or lower_layer_gone or Action.THIS_LAYER_FINISHED in cell.actions
-
-
-@each_cell
-def test_the_timer_is_started_whenever_a_state_is_entered_in_which_it_runs(
-    state: State, event: Event, cell: Transition
-) -> None:
-    del event
-    if cell.state in TIMED and state not in TIMED:
-        assert set(cell.actions) & SENDS_AND_WAITS
-
-
-@each_cell
-def test_a_request_is_sent_only_into_a_state_that_waits_for_its_answer(
-    state: State, event: Event, cell: Transition
-) -> None:
-    del state, event
-    if Action.SEND_CONFIGURE_REQUEST in cell.actions:
-        assert cell.state in (State.REQ_SENT, State.ACK_SENT)
-    if Action.SEND_TERMINATE_REQUEST in cell.actions:
-        assert cell.state in (State.CLOSING, State.STOPPING)
 
 
 @each_cell
@@ -123,24 +75,6 @@ def test_a_running_timer_ends_in_either_way(state: State) -> None:
 def test_open_and_close_are_possible_everywhere(state: State) -> None:
     assert (state, Event.OPEN) in TRANSITIONS
     assert (state, Event.CLOSE) in TRANSITIONS
-
-
-@pytest.mark.parametrize("event", [Event.GOOD_REQUEST, Event.BAD_REQUEST])
-def test_a_request_is_answered_according_to_what_it_asks(event: Event) -> None:
-    good = event is Event.GOOD_REQUEST
-    right, wrong = Action.SEND_CONFIGURE_ACK, Action.SEND_CONFIGURE_NAK
-    for (_, found), cell in CELLS:
-        if found is event:
-            assert (wrong if good else right) not in cell.actions
-    answering = {
-        state for (state, found), cell in CELLS if found is event and (right if good else wrong) in cell.actions
-    }
-    assert answering == {State.STOPPED, State.REQ_SENT, State.ACK_RCVD, State.ACK_SENT, State.OPENED}
-
-
-@pytest.mark.parametrize("state", [State.CLOSED, State.CLOSING, State.STOPPING])
-def test_good_and_bad_requests_are_the_same_where_none_is_answered(state: State) -> None:
-    assert TRANSITIONS[state, Event.GOOD_REQUEST] == TRANSITIONS[state, Event.BAD_REQUEST]
 
 
 def test_every_state_is_reached_from_the_first() -> None:
