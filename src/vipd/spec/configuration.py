@@ -15,7 +15,6 @@ from vipd.wire import ip
 
 TICK: Final = 1 << 26
 "Nanoseconds, about 67 ms: what expiry is counted in."
-BEAT: Final = 4_000_000
 NEXT_HOP_AGE: Final = 500_000_000
 PROTOCOLS: Final = {Transport.TCP: ip.TCP, Transport.UDP: ip.UDP}
 

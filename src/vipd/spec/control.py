@@ -27,11 +27,13 @@ TO_SERVER = _rule("to_server", "about a reply of {server}, to {client}: the serv
 TO_CLIENT = _rule(
     "to_client", "about what NAT had sent to {server}: the client must know, in its own terms", "RFC 5508 4.2"
 )
-NOT_SENT_ON = _rule("not_sent_on", "{server} is the director itself: the kernel's", "LVS: local node")
+NOT_SENT_ON = _rule(
+    "not_sent_on", "{server} is the director itself: the kernel's", "LVS, ip_vs_xmit.c ip_vs_null_xmit: local node"
+)
 REWRITTEN = _rule(
     "rewritten",
     "address and port of error and quote become {address} port {port}; the quoted transport checksum stays",
-    "RFC 5508 4.2, LVS: a quote may end before it",
+    "RFC 5508 4.2; LVS, ip_vs_core.c ip_vs_nat_icmp: a quote may end before it",
 )
 
 

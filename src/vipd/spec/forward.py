@@ -11,23 +11,27 @@ from vipd.spec.state import Hop
 from vipd.wire import headers
 
 _rule = rules_of("forward")
-LOCAL = _rule("local", "the server {server} is the director itself: the kernel takes the packet", "LVS: local node")
+LOCAL = _rule(
+    "local",
+    "the server {server} is the director itself: the kernel takes the packet",
+    "LVS, ip_vs_xmit.c ip_vs_null_xmit: local node",
+)
 DR = _rule(
     "dr", "direct routing: only the MAC addresses change", "docs/lvs.md, TTL: a bridge does not count as a router"
 )
 DR_GATEWAY = _rule(
     "dr_gateway",
     "direct routing over a router, which would send the packet back: its destination is the VIP",
-    "LVS: direct routing needs the servers on a segment of the director",
+    "linuxvirtualserver.org, VS-DRouting: director and servers share a segment",
 )
 DR_NO_MAC = _rule(
     "dr_no_mac",
     "direct routing, but XDP has no MAC address to send to",
-    "LVS: direct routing needs the servers on a segment of the director",
+    "linuxvirtualserver.org, VS-DRouting: director and servers share a segment",
 )
 UNRESOLVED = _rule("unresolved", "the server's MAC address is not known (yet)", "RFC 826, RFC 4861 7.2")
-NAT = _rule("nat", "NAT: the destination becomes {server} port {port}", "LVS: NAT")
-NAT_REPLY = _rule("nat_reply", "NAT: the source becomes the VIP {vip} port {port}", "LVS: NAT")
+NAT = _rule("nat", "NAT: the destination becomes {server} port {port}", "RFC 3022 4.1; LVS, ip_vs_xmit.c")
+NAT_REPLY = _rule("nat_reply", "NAT: the source becomes the VIP {vip} port {port}", "RFC 3022 4.1; LVS, ip_vs_core.c")
 
 
 def forward(journey: Journey) -> str:

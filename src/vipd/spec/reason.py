@@ -20,7 +20,7 @@ class Rule:
     text: str
     "What follows, for people; `{…}` are the facts that it was applied to."
     source: str
-    "Where the rule is from: an RFC's section, LVS (docs/lvs.md), or the architecture (ARCHITECTURE.md)."
+    "Where the rule is from: a standard's section, LVS (its files in net/netfilter/ipvs, its manual), or our documents."
 
     def __str__(self) -> str:
         return f"{self.stage}.{self.name}"

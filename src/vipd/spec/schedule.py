@@ -12,7 +12,7 @@ from vipd.spec.remember import Remembered, remember
 from vipd.spec.state import Load
 
 _rule = rules_of("schedule")
-NOBODY = _rule("nobody", "{scheduler}: no server takes new connections", "LVS: weight 0 is quiesced")
+NOBODY = _rule("nobody", "{scheduler}: no server takes new connections", "ipvsadm(8), --weight: 0 is quiesced")
 TURN = _rule("turn", "{scheduler}: turn {turn} of {count}: server {server}", "LVS, ip_vs_rr.c, ip_vs_wrr.c")
 COUNTED = _rule(
     "counted",
@@ -25,7 +25,9 @@ FEWEST = _rule(
 LEAST = _rule(
     "least", "{scheduler}: {server} has the least for its weight, and stands first of those", "LVS, ip_vs_wlc.c"
 )
-PASSED_OVER = _rule("passed_over", "{scheduler}: {server} takes no new connections", "LVS: weight 0 is quiesced")
+PASSED_OVER = _rule(
+    "passed_over", "{scheduler}: {server} takes no new connections", "ipvsadm(8), --weight: 0 is quiesced"
+)
 HASHED = _rule(
     "hashed",
     "{scheduler}: the hash of {client} points at slot {slot} of {count}: server {server}",
