@@ -83,7 +83,8 @@ def hash_of(case: Case, raw: bytes) -> int:
         quote = layout.transport + 8
         protocol = raw[quote + (9 if layout.family == 4 else 6)]
     elif not layout.later:
-        ports = tuple(int.from_bytes(raw[layout.transport + n :][:2], "big") for n in (0, 2))  # type: ignore[assignment]
+        source, destination = (int.from_bytes(raw[layout.transport + n :][:2], "big") for n in (0, 2))
+        ports = source, destination
     return flow_hash(CLIENT[service.family], VIP[service.family], *ports, protocol, FLOW_KEY)
 
 

@@ -9,11 +9,19 @@ from vipd.anatomy import names, show
 from vipd.anatomy.hdlc import control
 from vipd.anatomy.ip import packet
 from vipd.anatomy.scan import Scanner
-from vipd.wire.ethernet import BROADCAST, MAX_LENGTH, MIN_TYPE, TYPE_ARP, TYPE_IPV6, TYPE_SERVICE_VLAN, TYPE_VLAN
+from vipd.wire.ethernet import (
+    BROADCAST,
+    MAX_LENGTH,
+    MIN_TYPE,
+    TYPE_ARP,
+    TYPE_IPV4,
+    TYPE_IPV6,
+    TYPE_SERVICE_VLAN,
+    TYPE_VLAN,
+)
 from vipd.wire.llc import SAP_SNAP
 
 TAGS: Final = {TYPE_VLAN: "802.1Q tag", TYPE_SERVICE_VLAN: "802.1ad service tag"}
-_TYPE_IPV4: Final = 0x0800
 _BRIDGE_GROUP: Final = bytes.fromhex("0180c20000")
 _UI: Final = 0x03
 
@@ -63,7 +71,7 @@ def _type_fault(kind: int) -> str:
 
 def payload(scan: Scanner, kind: int) -> None:
     """By the EtherType; what is behind a packet that tells its length is left."""
-    if kind in (_TYPE_IPV4, TYPE_IPV6):
+    if kind in (TYPE_IPV4, TYPE_IPV6):
         packet(scan)
     elif kind == TYPE_ARP:
         arp(scan)
@@ -93,7 +101,7 @@ def arp(scan: Scanner) -> None:
         sizes = scan.bits("hardware size", 8), scan.bits("protocol size", 8)
         operation = scan.bits("operation", 16, meaning=show.named(names.ARP_OPERATIONS))
         group.meaning = names.ARP_OPERATIONS.get(operation, "").partition(":")[0]
-        usual = (hardware, protocol, *sizes) == (1, _TYPE_IPV4, 6, 4)
+        usual = (hardware, protocol, *sizes) == (1, TYPE_IPV4, 6, 4)
         for name in ("sender", "target"):
             scan.octets(f"{name}'s MAC", sizes[0], show.mac if usual else show.octets)
             scan.octets(f"{name}'s address", sizes[1], show.ipv4 if usual else show.octets)

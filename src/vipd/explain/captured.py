@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from vipd.errors import WireError
 from vipd.wire import cisco_hdlc, ppp
+from vipd.wire.ethernet import IP_TYPES
 from vipd.wire.pcap import Captured, LinkType
 
-_ETHER_TYPES: Final = (0x0800, 0x86DD)
 _PPP_PROTOCOLS: Final = (ppp.Protocol.IPV4, ppp.Protocol.IPV6)
 _COOKED, _COOKED_2 = 16, 20
 "Octets of header."
@@ -69,7 +69,7 @@ def _cooked_2(octets: bytes) -> bytes:
 
 
 def _of_type(number: int, payload: bytes) -> bytes:
-    if number not in _ETHER_TYPES:
+    if number not in IP_TYPES.values():
         raise WireError(f"EtherType 0x{number:04x}, no IP packet: a director leaves it to the kernel")
     return payload
 

@@ -14,15 +14,13 @@ from vipd.spec import Ingress
 from vipd.spec.configuration import PROTOCOLS
 from vipd.spec.nexthop import NO_MAC
 from vipd.wire import ip, transport
-from vipd.wire.ethernet import Frame, mac_text
+from vipd.wire.ethernet import HEADER, IP_TYPES, Frame, mac_text
 from vipd.wire.transport import SYN, Tcp, Udp
 
-_TYPES: Final = {4: 0x0800, 6: 0x86DD}
 _MSS: Final = {4: b"\x02\x04\x05\xb4", 6: b"\x02\x04\x05\xa0"}
 "What a client on Ethernet offers: 1460 bytes, 1440."
 _WINDOW: Final = 64240
 _SEQUENCE: Final = 1_000_000
-_HEADER: Final = 14
 MOST_PAYLOAD: Final = 65_000
 TTL: Final = 64
 "Of packets that nobody gave one."
@@ -117,7 +115,7 @@ def arrived(packet: bytes, scene: Scene, interface: int | None = None, source_ma
     notes = (f"it comes in by {scene.names.interface(number)}",)
     if own == NO_MAC:
         return Packet(packet, Ingress(number, ethernet=False), notes)
-    kind = _TYPES[6 if packet[:1] and packet[0] >> 4 == 6 else 4]
+    kind = IP_TYPES[6 if packet[:1] and packet[0] >> 4 == 6 else 4]
     return Packet(Frame(own, source_mac or mac, kind, packet).encode(), Ingress(number), notes)
 
 
@@ -135,8 +133,8 @@ def brought(
     notes = [f"it comes in by {name}"] if owner != number else []
     if own == NO_MAC:
         notes.append(f"without its Ethernet header: {name} has none")
-        return Packet(frame[_HEADER:], Ingress(number, ethernet=False), tuple(notes))
-    if len(frame) >= _HEADER and frame[:6] != own and not keep_macs:
+        return Packet(frame[HEADER:], Ingress(number, ethernet=False), tuple(notes))
+    if len(frame) >= HEADER and frame[:6] != own and not keep_macs:
         notes.append(f"it is sent to {mac_text(own)}, which is {name}; it said {mac_text(frame[:6])}")
         frame = own + frame[6:]
     return Packet(frame, Ingress(number), tuple(notes))

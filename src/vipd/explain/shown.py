@@ -8,11 +8,11 @@ from vipd.anatomy.show import count
 from vipd.errors import WireError
 from vipd.model.director import with_port
 from vipd.wire import ip, transport
-from vipd.wire.ethernet import Frame
+from vipd.wire.ethernet import IP_TYPES, TYPE_ARP, TYPE_IPV4, TYPE_IPV6, Frame
 from vipd.wire.icmp import Icmp
 from vipd.wire.transport import Tcp, Udp
 
-_TYPES: Final = {0x0800: "IPv4", 0x86DD: "IPv6", 0x0806: "ARP"}
+_TYPES: Final = {TYPE_IPV4: "IPv4", TYPE_IPV6: "IPv6", TYPE_ARP: "ARP"}
 
 
 def shown(frame: bytes) -> str:
@@ -22,7 +22,7 @@ def shown(frame: bytes) -> str:
     except WireError:
         return count(len(frame), "byte")
     tagged = f", VLAN {outer.tags[0].vlan}" if outer.tags else ""
-    if outer.type not in (0x0800, 0x86DD):
+    if outer.type not in IP_TYPES.values():
         return f"{_TYPES.get(outer.type, f'EtherType 0x{outer.type:04x}')}{tagged}, {count(len(frame), 'byte')}"
     return f"{shown_packet(outer.payload)}{tagged}"
 

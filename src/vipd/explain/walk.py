@@ -14,6 +14,7 @@ from vipd.spec import Decision, Reason, Server, Service, decide, schedule
 from vipd.spec import lookup as known
 from vipd.spec.configuration import TICK
 from vipd.spec.state import Entry, Flow, Load, ReplyEntry, Tables
+from vipd.wire.ethernet import HEADER
 
 _HEADINGS: Final = {
     "parse": "packet",
@@ -32,8 +33,6 @@ _HEADINGS: Final = {
 }
 "What each stage tells about."
 _CHOSEN: Final = {schedule.LEAST, schedule.FEWEST}
-_HEADER: Final = 14
-"Bytes of Ethernet's."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,12 @@ class Walk:
     @property
     def came(self) -> bytes:
         """From the IP header on."""
-        return self.packet.frame if self.came_bare else self.packet.frame[_HEADER:]
+        return self.packet.frame if self.came_bare else self.packet.frame[HEADER:]
 
     @property
     def left(self) -> bytes:
         """The same of what is sent."""
-        return self.sent if self.sent_bare else self.sent[_HEADER:]
+        return self.sent if self.sent_bare else self.sent[HEADER:]
 
     @property
     def flow(self) -> Flow | None:

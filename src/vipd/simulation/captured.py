@@ -8,16 +8,14 @@ from typing import Final
 
 from vipd.model.director import Address
 from vipd.simulation.gathering import Gathering
-from vipd.wire import ip, transport
+from vipd.wire import ethernet, ip, transport
 from vipd.wire.headers import Network, read_network, read_tcp, read_udp, walk_extensions
 from vipd.wire.pcap import Captured, LinkType
 
-_ETHERNET: Final = 14
 _COOKED: Final = {113: (14, 16), 276: (0, 20)}
 "What `tcpdump -i any` writes: where the EtherType stands and where the packet begins (LINUX_SLL, LINUX_SLL2)."
-_TAGS: Final = (0x8100, 0x88A8)
 _READ: Final = {LinkType.ETHERNET, LinkType.RAW_IP, *_COOKED}
-_VERSIONS: Final = {0x0800: 4, 0x86DD: 6}
+_VERSIONS: Final = {kind: version for version, kind in ethernet.IP_TYPES.items()}
 _NS: Final = 1e9
 
 
@@ -87,9 +85,9 @@ def _packet(frame: Captured) -> tuple[Network, int, int] | None:
     """A packet with ports, the protocol, and where in the frame its transport header is."""
     at, version = 0, 0
     if frame.link_type == LinkType.ETHERNET:
-        at = _ETHERNET
+        at = ethernet.HEADER
         kind = int.from_bytes(frame.data[12:14], "big")
-        while kind in _TAGS:
+        while kind in ethernet.TAG_TYPES:
             kind, at = int.from_bytes(frame.data[at + 2 : at + 4], "big"), at + 4
         version = _VERSIONS.get(kind, 0)
     elif frame.link_type in _COOKED:

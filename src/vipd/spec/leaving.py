@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from vipd.model.outcome import Action, action
 from vipd.spec.packet import Journey, Link
 from vipd.spec.reason import rules_of
 from vipd.spec.state import Hop
 from vipd.wire import headers
-from vipd.wire.ethernet import mac_text
-
-TYPES: Final = {4: 0x0800, 6: 0x86DD}
-"EtherTypes by IP version."
+from vipd.wire.ethernet import IP_TYPES, mac_text
 
 _rule = rules_of("leave")
 NO_ROUTE = _rule("no_route", "there is no route", "RFC 1812 5.2.4")
@@ -63,9 +58,9 @@ def leave(journey: Journey, hop: Hop, version: int, by_kernel: bool, what: str) 
     if by_kernel:
         journey.because(BY_KERNEL)
         if link is not None:
-            journey.link = link._replace(type=TYPES[version])
+            journey.link = link._replace(type=IP_TYPES[version])
         return f"route_{what}"
-    journey.link = Link(hop.destination, hop.source, TYPES[version])
+    journey.link = Link(hop.destination, hop.source, IP_TYPES[version])
     journey.egress = hop.ifindex
     journey.because(SENT, ifindex=hop.ifindex, mac=mac_text(hop.destination))
     return f"forward_{what}"

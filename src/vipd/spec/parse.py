@@ -11,13 +11,10 @@ from vipd.spec.nexthop import NO_MAC
 from vipd.spec.packet import Journey, Link, Part
 from vipd.spec.reason import rules_of
 from vipd.spec.state import Flow
-from vipd.wire import ip, transport
-from vipd.wire.ethernet import mac_text
+from vipd.wire import ethernet, ip, transport
 from vipd.wire.headers import Network, read_network, read_tcp, read_udp, walk_extensions
 
-ETHERNET: Final = 14
-_VERSIONS: Final = {0x0800: 4, 0x86DD: 6}
-_TAGS: Final = {0x8100, 0x88A8}
+_VERSIONS: Final = {kind: version for version, kind in ethernet.IP_TYPES.items()}
 _EXTENSIONS: Final = 7
 _FARTHEST: Final = 2047
 _ODD: Final = (transport.SYN | transport.FIN, transport.SYN | transport.RST, transport.FIN | transport.RST)
@@ -85,11 +82,11 @@ UDP = _rule("udp", "UDP from {source} to {destination}", "RFC 768")
 CONTROL = _rule("control", "ICMP type {type}, code {code}", "RFC 792, RFC 4443 2.1")
 
 
-def link_of(frame: bytes, ethernet: bool) -> tuple[Link | None, bytearray]:
+def link_of(frame: bytes, has_link: bool) -> tuple[Link | None, bytearray]:
     """The Ethernet header, where there is one, and the rest."""
-    if not ethernet or len(frame) < ETHERNET:
+    if not has_link or len(frame) < ethernet.HEADER:
         return None, bytearray(frame)
-    return Link(frame[:6], frame[6:12], int.from_bytes(frame[12:14], "big")), bytearray(frame[ETHERNET:])
+    return Link(frame[:6], frame[6:12], int.from_bytes(frame[12:14], "big")), bytearray(frame[ethernet.HEADER :])
 
 
 def parse(journey: Journey) -> str | None:
@@ -116,12 +113,12 @@ def _version(journey: Journey) -> tuple[int, str | None]:
         journey.because(SHORT, length=len(packet))
         return 0, "pass_not_ip"
     if link is None:
-        version = packet[0] >> 4 if len(packet) >= ETHERNET else 0
+        version = packet[0] >> 4 if len(packet) >= ethernet.HEADER else 0
         if version in _VERSIONS.values():
             return version, None
         journey.because(NO_VERSION, length=len(packet))
         return 0, "pass_not_ip"
-    if link.type in _TAGS:
+    if link.type in ethernet.TAG_TYPES:
         journey.because(VLAN)
         return 0, "pass_vlan"
     if link.type not in _VERSIONS:
@@ -226,7 +223,7 @@ def _for_our_mac(journey: Journey) -> bool:
     interface = journey.configuration.interfaces.get(journey.ingress.ifindex)
     if interface is not None and interface.mac == mac:
         return True
-    journey.because(OTHER_MAC, mac=mac_text(mac), ifindex=journey.ingress.ifindex)
+    journey.because(OTHER_MAC, mac=ethernet.mac_text(mac), ifindex=journey.ingress.ifindex)
     return False
 
 

@@ -10,8 +10,13 @@ from vipd.errors import WireError
 from vipd.wire.reader import Reader
 
 BROADCAST: Final = b"\xff" * 6
+HEADER: Final = 14
+"Octets, without a tag: both addresses and the type."
+TYPE_IPV4: Final = 0x0800
 TYPE_ARP: Final = 0x0806
 TYPE_IPV6: Final = 0x86DD
+IP_TYPES: Final = {4: TYPE_IPV4, 6: TYPE_IPV6}
+"By version."
 TYPE_VLAN: Final = 0x8100
 "802.1Q: the customer's tag, the only or the inner one."
 TYPE_SERVICE_VLAN: Final = 0x88A8

@@ -21,7 +21,7 @@ from typing import Final
 
 from vipd.wire.bits import unpack
 from vipd.wire.deframer import Fault, FrameError
-from vipd.wire.ethernet import MAX_LENGTH, MIN_FRAME, TAG_TYPES, padded
+from vipd.wire.ethernet import HEADER, MAX_LENGTH, MIN_FRAME, TAG_TYPES, padded
 from vipd.wire.fcs import FCS32
 
 PREAMBLE: Final = b"\x55" * 7
@@ -29,7 +29,6 @@ SFD: Final = b"\xd5"
 GAP: Final = 12
 "Octet times of silence between two frames."
 
-_HEADER: Final = 14
 _TAG: Final = 4
 _MAX_TAGS: Final = 2
 _ADDRESSES: Final = 12
@@ -51,7 +50,7 @@ class EthernetDeframer:
 
     def __init__(self, aligned: bool = True, max_payload: int = MAX_LENGTH) -> None:
         self._aligned = aligned
-        self._longest = _HEADER + max_payload + FCS32.size
+        self._longest = HEADER + max_payload + FCS32.size
         self._most = _LOCKED_WITHIN + self._longest + _MAX_TAGS * _TAG
         self._burst = bytearray()
         self._burst_at = self._fed = 0

@@ -51,9 +51,6 @@ _NOTES: Final = {
     "route_nat": _ROUTED,
     "route_tun": _ROUTED,
 }
-_IP_TYPES: Final = (0x0800, ethernet.TYPE_IPV6)
-_HEADER: Final = 14
-"Octets of Ethernet's."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def answer(question: Question, as_json: bool) -> bool:
     after = decision.frame if leaves else b""
     # The kernel takes Ethernet's header off before it sends over such a link.
     bare_packet = question.over is Way.POINT_TO_POINT and decision.action is Action.ROUTE
-    found = changes(frame, after[_HEADER:] if bare_packet else after, bare_after=bare_packet)
+    found = changes(frame, after[ethernet.HEADER :] if bare_packet else after, bare_after=bare_packet)
     screen = console()
     if as_json:
         print(json.dumps(_as_json(question, decision, found), indent=2))
@@ -115,7 +112,7 @@ def _example(ipv6: bool) -> bytes:
         assert isinstance(vip, IPv4Address)
         packet = ip.IPv4(client, vip, ip.TCP, segment, identification=7, flags=ip.DONT_FRAGMENT)
     to, by = bytes.fromhex("0200000000d1"), bytes.fromhex("020000000007")
-    return ethernet.Frame(to, by, ethernet.TYPE_IPV6 if ipv6 else 0x0800, packet.encode()).encode()
+    return ethernet.Frame(to, by, ethernet.IP_TYPES[6 if ipv6 else 4], packet.encode()).encode()
 
 
 def _decided(question: Question, frame: bytes, name: str) -> Decision:
@@ -142,7 +139,7 @@ def _asked_for(frame: bytes, name: str) -> tuple[Address, Transport, int]:
     """VIP, transport and port of a frame that a client could have sent."""
     try:
         found = ethernet.Frame.decode(frame)
-        if found.type not in _IP_TYPES:
+        if found.type not in ethernet.IP_TYPES.values():
             raise WireError(f"it carries no IP packet but type 0x{found.type:04x}")
         packet = ip.decode(found.payload, whole=False)
     except WireError as error:
