@@ -182,6 +182,67 @@ def test_a_kill_while_it_comes_up_is_mended_by_down(name: str, progress: int) ->
     assert traces(name) == []
 
 
+KILLED_BEFORE_THE_RECORD = """
+import os, signal, sys
+from vipd.lab import process
+from vipd.lab.lab import Lab
+from vipd.lab.topology import NAT
+process.remember = lambda started: (print(started.pid, flush=True), os.kill(os.getpid(), signal.SIGKILL))
+Lab(NAT, sys.argv[1]).up()
+"""
+
+
+def test_a_process_that_a_killed_up_did_not_write_down_goes_too(name: str) -> None:
+    command = [sys.executable, "-c", KILLED_BEFORE_THE_RECORD, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = int(done.stdout)
+    assert list(process.recorded(labs.DIRECTORY / name)) == []
+    assert process.started(left) != -1
+    assert finished("lab", "down", name).returncode == 0
+    wait_until(lambda: has_ended(left), "the server to be gone")
+    assert traces(name) == []
+
+
+def has_ended(pid: int) -> bool:
+    """A process of whom only its status may be left, for whoever inherited it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_what_was_started_in_it_goes_with_the_lab_and_nothing_else_does(name: str) -> None:
+    lab = Lab(NAT, name)
+    lab.network.build()
+    # As a shell's background job it would not care for a polite word.
+    deaf = ["sh", "-c", "trap '' TERM; echo deaf; sleep 600"]
+    with (
+        subprocess.Popen(["sleep", "600"]) as stranger,
+        subprocess.Popen(lab.command("client", ["sleep", "600"])) as inhabitant,
+        subprocess.Popen(lab.command("server1", deaf), stdout=subprocess.PIPE) as stubborn,
+    ):
+        try:
+            assert stubborn.stdout is not None
+            assert stubborn.stdout.readline() == b"deaf\n"
+            assert finished("lab", "down", name).returncode == 0
+            assert inhabitant.wait(10) == -signal.SIGTERM
+            assert stubborn.wait(10) == -signal.SIGKILL
+            assert stranger.poll() is None
+        finally:
+            for each in (stranger, inhabitant, stubborn):
+                each.kill()
+
+
+def test_a_lab_can_be_taken_down_from_a_shell_inside_it(name: str) -> None:
+    lab = Lab(NAT, name)
+    lab.network.build()
+    words = f"{sys.executable} -m vipd.cli.main lab down {name}; echo still here"
+    command = lab.command("client", ["sh", "-c", words])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == f"lab {name}: removed\nstill here\n", done.stderr
+
+
 def count_of_progress(name: str) -> int:
     """Namespaces made, then processes started."""
     return len(namespaces_of(name)) + len(list((labs.DIRECTORY / name).glob("*.process")))

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from vipd.errors import ConfigError, DirectorError, EnvironmentProblem, Problem
 from vipd.lab import lines, process
 from vipd.lab.configuration import director_configuration
+from vipd.lab.inhabitants import Inhabitants
 from vipd.lab.interrupt import interruptible, shielded
 from vipd.lab.network import Network, demolish, namespace_of, namespaces_of
 from vipd.lab.process import Process, entering
@@ -153,10 +154,13 @@ def down(name: str) -> bool:
     directory = DIRECTORY / name
     if not directory.exists() and not namespaces_of(name):
         return False
-    with shielded():
+    with shielded(), Inhabitants(namespaces_of(name), directory) as inhabitants:
         process.stop(process.recorded(directory))
+        # Whoever was started by a program that was killed before it wrote that down, or by `vipd lab exec`.
+        process.stop(inhabitants)
         _vipd_down(name)
         demolish(name)
+        process.stop(inhabitants)
         for left in (directory, *_kept(name), *lines.kept(name)):  # of namespaces that somebody else has removed
             shutil.rmtree(left, ignore_errors=True)
         if DIRECTORY.is_dir() and not any(DIRECTORY.iterdir()):

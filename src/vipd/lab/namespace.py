@@ -76,11 +76,3 @@ def _enter(descriptor: int) -> None:
     if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"setns: {os.strerror(number)}")
-
-
-def holds(name: str, pid: int) -> bool:
-    """Whether the process lives in the namespace."""
-    try:
-        return Path(f"/proc/{pid}/ns/net").samefile(path_of(name))
-    except FileNotFoundError:
-        return False

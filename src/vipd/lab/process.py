@@ -60,9 +60,7 @@ def start(where: str, command: Sequence[str], directory: Path, name: str) -> Pro
             start_new_session=True,
         )
         child.returncode = 0  # `stop` waits for it; Popen shall not complain that it runs
-        process = Process(
-            child.pid, _started(child.pid), where, tuple(command), directory / f"{child.pid}.process", log
-        )
+        process = Process(child.pid, started(child.pid), where, tuple(command), directory / f"{child.pid}.process", log)
         remember(process)
     return process
 
@@ -80,7 +78,7 @@ def recorded(directory: Path) -> Iterator[Process]:
         yield Process(told["pid"], told["started"], told["namespace"], tuple(told["command"]), path, Path(told["log"]))
 
 
-def _started(pid: int) -> int:
+def started(pid: int) -> int:
     """When a process began, in ticks since the machine did; -1: it is not there."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -103,7 +101,7 @@ def _handle(process: Process) -> Iterator[int | None]:
         yield None
         return
     try:
-        yield descriptor if _started(process.pid) == process.started else None
+        yield descriptor if started(process.pid) == process.started else None
     finally:
         os.close(descriptor)
 
