@@ -27,7 +27,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         command = f"{sys.executable} -B -m tests.golden.record"
         try:
-            output = guest.run(command, Path(folder), DEADLINE, {"ipvsadm": "ipvsadm"})
+            output = guest.run(command, Path(folder), DEADLINE, guest.More({"ipvsadm": "ipvsadm"}))
         except image.MissingError as error:
             print(error, file=sys.stderr)
             return 2

@@ -128,7 +128,7 @@ class Lan:
 
     def _build(self) -> None:
         for host in (self.director, self.client, self.server):
-            namespace.create(host.name)
+            self.make(host)
             # No waiting until addresses of the kernel's own are known to be nobody else's.
             host.run("sysctl", "-w", "net.ipv6.conf.default.accept_dad=0")
             host.ip("link", "set", "lo", "up")
@@ -151,6 +151,9 @@ class Lan:
             (self.server, "eth0"),
         ):
             eventually(partial(host.is_settled, interface))
+
+    def make(self, host: Host) -> None:
+        namespace.create(host.name)
 
     def connect(self, interface: str, other: Host) -> None:
         """A link between the director's interface and `eth0` of the other."""
