@@ -183,7 +183,7 @@ def test_a_new_section_forgets_the_interfaces_and_may_turn_the_byte_order() -> N
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
-        (b"", "4 octets expected at offset 0, 0 left"),
+        (b"", "it is empty"),
         (b"\xd4\xc3", "4 octets expected at offset 0, 2 left"),
         (b"GIF89a", "begins with 47 49 46 38"),
         (Form().header(1)[:20], "20 octets expected at offset 4, 16 left"),
