@@ -67,7 +67,7 @@ class Hardware:
                 return
             if self._driver in ready:
                 given += self._driver.recv(_PIECE)
-                line.sendall(b"".join([*(codec.encode(frame, False) for frame in _frames(given)), codec.flush()]))
+                line.sendall(codec.encode(list(_frames(given))) + codec.flush())
             if line in ready:
                 data = line.recv(_PIECE)
                 if not data:

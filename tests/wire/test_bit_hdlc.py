@@ -92,6 +92,13 @@ def test_frames_come_through_at_every_phase(
     assert found == frames
 
 
+@given(st.lists(st.binary(max_size=40), max_size=30), CHECKS, ORDERS)
+def test_frames_sent_together_are_the_same_on_the_line(frames: list[bytes], check: FrameCheck, order: BitOrder) -> None:
+    together, apart = BitFramer(check, order), BitFramer(check, order)
+    assert together.encode(*frames) == b"".join(map(apart.encode, frames))
+    assert together.flush() == apart.flush()
+
+
 @given(st.binary(min_size=2, max_size=80))
 def test_a_flushed_frame_is_wholly_on_the_line(frame: bytes) -> None:
     framer, deframer = BitFramer(), BitDeframer()

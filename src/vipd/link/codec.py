@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from vipd.wire.async_hdlc import ALL_CONTROLS, FLAG, AsyncDeframer, AsyncFramer
@@ -22,8 +22,8 @@ class Codec(Protocol):
     def feed(self, data: bytes) -> Iterator[bytes | FrameError]:
         """Frames without their FCS. To be read as far as `reframe` shall not hold yet."""
 
-    def encode(self, frame: bytes, plain: bool, /) -> bytes:
-        """What goes on the line for it; `plain` as in `Send`."""
+    def encode(self, frames: Sequence[bytes], plain: bool = False, /) -> bytes:
+        """What goes on the line for them; `plain` as in `Send`."""
 
     def flush(self) -> bytes:
         """What must follow where nothing else is sent now."""
@@ -45,8 +45,9 @@ class AsyncCodec:
             start = end
         yield from self._deframer.feed(data[start:])
 
-    def encode(self, frame: bytes, plain: bool) -> bytes:
-        return self._framer.encode(frame, ALL_CONTROLS if plain else None)
+    def encode(self, frames: Sequence[bytes], plain: bool = False) -> bytes:
+        accm = ALL_CONTROLS if plain else None
+        return b"".join([self._framer.encode(frame, accm) for frame in frames])
 
     def flush(self) -> bytes:
         return self._framer.flush()
@@ -65,8 +66,8 @@ class BitCodec:
         self._deframer = BitDeframer(check, max_frame(mru))
         self.feed, self.flush = self._deframer.feed, self._framer.flush
 
-    def encode(self, frame: bytes, _plain: bool) -> bytes:
-        return self._framer.encode(frame)
+    def encode(self, frames: Sequence[bytes], _plain: bool = False) -> bytes:
+        return self._framer.encode(*frames)
 
     def reframe(self, _send_accm: int, _receive_accm: int) -> None:
         return

@@ -162,7 +162,7 @@ class Session:
                     if not self._around.interface.write(packet):
                         self._tally.dropped[REFUSED] += 1
                 case Send(frame, plain) if len(self._urgent) < _URGENT:
-                    self._urgent.append(self._encoded(frame, plain))
+                    self._urgent.append(self._encoded([frame], plain))
                 case Send():
                     self._tally.dropped[ANSWER] += 1
                 case Reframe(send_accm, receive_accm):
@@ -172,10 +172,11 @@ class Session:
                 case Hangup():
                     self._over = effect
 
-    def _encoded(self, frame: bytes, plain: bool = False) -> bytes:
-        self._tally.frames_out += 1
-        self._around.seen(frame, True)
-        return self._codec.encode(frame, plain)
+    def _encoded(self, frames: list[bytes], plain: bool = False) -> bytes:
+        self._tally.frames_out += len(frames)
+        for frame in frames:
+            self._around.seen(frame, True)
+        return self._codec.encode(frames, plain)
 
     def _flush(self) -> None:
         """Write until nothing is left or the line takes no more, and then ask to be woken."""
@@ -204,12 +205,15 @@ class Session:
         parts = list(self._urgent)
         self._urgent.clear()
         size, frame_of, take = sum(map(len, parts)), self._machine.frame, self._queue.take
+        frames = []
         while size < self._at_once and (packet := take(now)) is not None:
             frame = frame_of(packet)
             if frame is not None:
-                self._tally.packets_out += 1
-                parts.append(self._encoded(frame))
-                size += len(parts[-1])
+                frames.append(frame)
+                size += len(frame)
+        if frames:
+            self._tally.packets_out += len(frames)
+            parts.append(self._encoded(frames))
         if parts:
             parts.append(self._codec.flush())
         return b"".join(parts)

@@ -18,7 +18,7 @@ and stuffed ones marked; it is cut at the flags, and bytes.replace takes the mar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -46,6 +46,8 @@ _UNDECIDED: Final = 14
 "The last bits of what looks like data may yet be an abort's (or a flag's), but not more than these."
 _AT_ONCE: Final = 12_288
 "Octets. An octet for each of their bits is little enough for malloc not to ask the kernel each time."
+_TOGETHER: Final = 8
+"Frames; of 1,500 octets, about as many."
 
 
 class BitDeframer:
@@ -206,9 +208,12 @@ class BitFramer:
         self._frame_waits = False
         "Whether its last bits are among those that wait."
 
-    def encode(self, frame: bytes) -> bytes:
-        octets = self._send(frame_bits(frame, self._check, self._order))
-        self._frame_waits = bool(self._waiting)
+    def encode(self, *frames: bytes) -> bytes:
+        """One behind the other; together they take less time."""
+        pieces = [frames[start : start + _TOGETHER] for start in range(0, len(frames), _TOGETHER)]
+        octets = b"".join([self._send(_line_of(piece, self._check, self._order)) for piece in pieces])
+        if frames:
+            self._frame_waits = bool(self._waiting)
         return octets
 
     def flush(self) -> bytes:
@@ -229,19 +234,29 @@ class BitFramer:
 
 def frame_bits(frame: bytes, check: FrameCheck = FCS16, order: BitOrder = BitOrder.LSB_FIRST) -> bytes:
     """A frame as it passes on the line behind a flag: FCS added, stuffed, with the flag that ends it."""
-    octets = frame + check.of(frame)
-    return _stuffed(octets if order is BitOrder.LSB_FIRST else reverse(octets)) + FLAG
+    return _line_of([frame], check, order)
+
+
+def _line_of(frames: Iterable[bytes], check: FrameCheck, order: BitOrder) -> bytes:
+    """The bits of frames, each with the flag that ends it."""
+    octets = [*(frame + check.of(frame) for frame in frames), b""]
+    if order is BitOrder.MSB_FIRST:
+        octets = list(map(reverse, octets))
+    return _stuffed(b"\0".join(octets), pack(FLAG).join(octets))
 
 
 def stuff(bits: bytes) -> bytes:
     """A 0 after every five 1s."""
     filled = -len(bits) % 8
-    stuffed = _stuffed(pack(bits))
+    stuffed = _stuffed(pack(bits), pack(bits))
     return stuffed[: len(stuffed) - filled]
 
 
-def _stuffed(octets: bytes) -> bytes:
-    """The bits of octets, least significant first, with a 0 after every five 1s."""
+def _stuffed(octets: bytes, shown: bytes) -> bytes:
+    """The bits of octets, least significant first, with a 0 after every five 1s.
+
+    `shown` is the same, but may have flags, which are not to be stuffed, in the place of zeros.
+    """
     line = int.from_bytes(octets, "little")
     ones2 = line & line << 1
     five = ones2 & ones2 << 2 & line << 4
@@ -253,6 +268,6 @@ def _stuffed(octets: bytes) -> bytes:
         fifths |= more
         chain &= chain << step
         step *= 2
-    bits = _spread(octets)
+    bits = _spread(shown)
     bits += _spread(fifths.to_bytes(len(octets), "little"))
     return bits.tobytes().replace(b"\2", b"\1\0")
