@@ -84,6 +84,7 @@ def test_a_failure_tells_the_line_what_came_instead_why_and_where_to_read_on(fol
         ("{to: shop, payload: 1380, server: none, outcome: forward_nat}", "mtu: 1400\n"),
         ("{from: 203.0.113.9:5, to: dns, server: none}", "secret: secret\n"),
         ("{to: shop, interface: eth1, out: none}", ""),
+        ("{to: web, drained: [web 10.0.0.11], server: 10.0.0.11}", ""),
     ],
 )
 def test_the_command_that_tells_more_is_about_the_same_packet(folder: Path, expect: str, top: str) -> None:
@@ -96,11 +97,6 @@ def test_the_command_that_tells_more_is_about_the_same_packet(folder: Path, expe
     assert told["interface"] == ("eth1" if "interface" in expect else "eth0")
     servers = {each["got"] for each in failed["differences"] if each["name"] == "server"}
     assert servers <= {told["server"]["address"]}
-
-
-def test_of_drained_servers_the_command_that_tells_more_knows_nothing_and_that_is_said(folder: Path) -> None:
-    result = run(folder, "{to: web, drained: [web 10.0.0.11], server: 10.0.0.11}")
-    assert "    more, but with nobody drained: vipd explain -c " in result.stdout
 
 
 def test_those_that_hold_are_shown_to_whoever_asks(folder: Path) -> None:

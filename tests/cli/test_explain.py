@@ -81,6 +81,21 @@ def test_only_wlc_has_a_column_for_what_it_goes_by(tmp_path: Path, scheduler: st
     assert ("/ WEIGHT" in shown(str(path), *FROM, "--to", "web")) == weighed
 
 
+def test_what_if_a_server_were_drained(file: str) -> None:
+    text = explain(file, *FROM, "--to", "web", "--drained", "web 10.0.0.11", columns=120).stdout
+    assert "forward_dr, to 10.0.0.12 by dr" in text
+    assert "every real server is up, undrained but for web 10.0.0.11, and a neighbour on eth1" in text
+
+
+@pytest.mark.parametrize(
+    "option", [("--drained", "web 10.0.0.11"), ("--secret", "/dev/null"), ("--mtu", "1400")], ids=lambda each: each[0]
+)
+def test_what_only_a_file_leaves_open_is_refused_of_a_running_director(option: tuple[str, str]) -> None:
+    result = CliRunner().invoke(app, ["explain", "--to", "web", *option])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == f"{option[0]}: goes with -c FILE: a running director has its own"
+
+
 def test_json_has_everything_that_people_read(file: str) -> None:
     [packet] = told(file, *FROM, "--to", "shop")
     assert packet["service"] == {"name": "shop", "listen": "192.0.2.11:80/tcp", "scheduler": "rr"}
@@ -169,6 +184,8 @@ def test_a_packet_in_hex_and_a_frame_of_a_capture_are_told_of_alike(file: str, t
         (("--to", "web", "--frame", "1"), "--frame: counts the frames of --pcap FILE"),
         (("--to", "web", "--payload", "70000"), "70000 bytes do not fit into a packet"),
         (("--to", "web", "--mtu", "9"), "--mtu: 9 is none; 1280 to 65535 are"),
+        (("--to", "web", "--drained", "wbe 10.0.0.11"), "--drained: 'wbe 10.0.0.11' names no service"),
+        (("--to", "web", "--drained", "web 10.0.0.99"), "--drained: 10.0.0.99 is no server of web; these are: 10.0.0"),
         (("--to", "web", "--source-mac", "1"), "--source-mac: '1' is no MAC address"),
         (("--to", "web", "--secret", "/nowhere"), "--secret: /nowhere: cannot be read: No such file"),
         (("--pcap", "/nowhere"), "/nowhere: cannot be read: No such file"),

@@ -38,10 +38,10 @@ def test_the_example_is_what_the_specification_says() -> None:
     assert shown.splitlines() == third_connection()
 
 
-def test_every_module_of_the_way_stands_in_the_page() -> None:
+def test_every_module_stands_in_the_page() -> None:
     named = set(re.findall(r"`(\w+\.py)`", PAGE))
     there = {path.name for path in (ROOT / "src/vipd/spec").glob("*.py")} - {"__init__.py"}
-    assert there - named == {"configuration.py", "packet.py", "reason.py", "state.py"}
+    assert there <= named
 
 
 NAMED: Final = sorted(

@@ -11,7 +11,7 @@ from vipd.cli.expectations import Expectations, Written
 from vipd.cli.imagining import imagine
 from vipd.errors import ConfigError
 from vipd.explain.expectation import Difference, answer, differences, drains
-from vipd.explain.imagined import MTU, imagined
+from vipd.explain.imagined import MTU
 from vipd.explain.question import TTL
 from vipd.explain.scene import Scene
 from vipd.explain.walk import Walk, sentence
@@ -28,7 +28,7 @@ class Checked:
     why: tuple[str, ...]
 
     def question(self, config: Path, secret: Path | None, mtu: int) -> str:
-        """The command that tells more; it knows of no drained servers."""
+        """The command that tells more."""
         asked = self.written.expectation
         words = ["vipd", "explain", "-c", str(config)]
         words += ["--from", asked.source] if asked.source else []
@@ -37,6 +37,7 @@ class Checked:
         words += ["--payload", str(asked.payload)] if asked.payload else []
         words += ["--ttl", str(asked.ttl)] if asked.ttl != TTL else []
         words += ["--interface", asked.interface] if asked.interface else []
+        words += [word for text in asked.drained for word in ("--drained", text)]
         words += ["--secret", str(secret)] if secret else []
         words += ["--mtu", str(mtu)] if mtu != MTU else []
         return shlex.join(words)
@@ -53,9 +54,7 @@ def check_all(expectations: Expectations, config: Path, secret: Path | None) -> 
         asked = written.expectation
         try:
             if asked.drained not in scenes:
-                scenes[asked.drained] = imagined(
-                    made.director, made.secret, made.mtu, drains(asked.drained, made.director)
-                )
+                scenes[asked.drained] = made.scene(drains(asked.drained, made.director))
             scene = scenes[asked.drained]
             done = answer(asked, scene)
         except ConfigError as error:

@@ -32,6 +32,7 @@ def explain(
     keep_macs: given.KeepMacs = False,
     config: given.Config = None,
     live: given.Live = False,
+    drained: given.Drained = None,
     secret: given.Secret = None,
     mtu: given.Mtu = 1500,
     rules: given.Rules = False,
@@ -47,4 +48,8 @@ def explain(
     from vipd.cli.explaining import Asked, Of, Shown, explain_to
 
     asked = Asked(source, to, flags or [], payload, ttl, packet, pcap, frame or [], interface, source_mac, keep_macs)
-    explain_to(asked, Of(instance_of(ctx), config, secret, mtu, live), Shown(rules, octets, brief, as_json))
+    explain_to(
+        asked,
+        Of(instance_of(ctx), config, secret, mtu, tuple(drained or ()), live),
+        Shown(rules, octets, brief, as_json),
+    )

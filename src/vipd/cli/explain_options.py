@@ -85,6 +85,15 @@ Secret = Annotated[
     Path | None,
     _option(_DIRECTOR, "--secret", metavar="FILE", help="With -c: the director's secret, for sh and mh."),
 ]
+Drained = Annotated[
+    list[str] | None,
+    _option(
+        _DIRECTOR,
+        "--drained",
+        metavar="'SERVICE SERVER'",
+        help="With -c: what if 'vipd drain' had been said of this server? Repeatable.",
+    ),
+]
 Mtu = Annotated[int, _option(_DIRECTOR, "--mtu", metavar="BYTES", help="With -c: of the ways to servers.")]
 Rules = Annotated[bool, _option(_SHOWN, "--rules", help="Each rule that was applied, with its source.")]
 Octets = Annotated[bool, _option(_SHOWN, "--bytes", help="Frames before and after, byte by byte.")]

@@ -22,6 +22,8 @@ from vipd.errors import BusyError, WireError
 from vipd.explain.captured import Taken, taken
 from vipd.explain.conversation import Conversation, ends_of, require_flags, said_of
 from vipd.explain.ends import refused
+from vipd.explain.expectation import drains
+from vipd.explain.imagined import MTU
 from vipd.explain.question import arrived, brought, interface_of, require_payload
 from vipd.explain.scene import Scene
 from vipd.explain.verdict import Answers
@@ -59,6 +61,8 @@ class Of:
     config: Path | None
     secret: Path | None
     mtu: int
+    drained: tuple[str, ...] = ()
+    "As `vipd drain` takes them."
     live: bool = False
     "The BPF program is asked too."
 
@@ -68,6 +72,9 @@ def explain_to(asked: Asked, of: Of, shown: Shown) -> None:
     _require_one_question(asked)
     if of.live and of.config is not None:
         raise refused("--live", "asks the program on a running director's maps, and -c FILE has none")
+    if of.config is None and (of.drained or of.secret or of.mtu != MTU):
+        option = "--drained" if of.drained else "--secret" if of.secret else "--mtu"
+        raise refused(option, "goes with -c FILE: a running director has its own")
     for attempt in range(_ATTEMPTS):
         try:
             answers = _answers(asked, of)
@@ -86,7 +93,8 @@ def explain_to(asked: Asked, of: Of, shown: Shown) -> None:
 
 def _answers(asked: Asked, of: Of) -> Answers:
     if of.config is not None:
-        scene = imagine(of.config, of.secret, of.mtu).scene()
+        made = imagine(of.config, of.secret, of.mtu)
+        scene = made.scene(drains(of.drained, made.director, "--drained"))
         return Answers(scene, list(_walks(asked, scene)))
     from vipd.cli.source import service_names
     from vipd.rehearsal.running import require_privileges, running

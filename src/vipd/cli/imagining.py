@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vipd.config import Loaded, load
+from vipd.control import Drain
 from vipd.errors import ConfigError
 from vipd.explain.ends import refused
 from vipd.explain.imagined import MTU, imagined
@@ -27,8 +28,8 @@ class Imagined:
     def director(self) -> Director:
         return self.loaded.director
 
-    def scene(self) -> Scene:
-        return imagined(self.director, self.secret, self.mtu)
+    def scene(self, drained: frozenset[Drain] = frozenset()) -> Scene:
+        return imagined(self.director, self.secret, self.mtu, drained)
 
 
 def imagine(file: Path, secret: Path | None = None, mtu: int = MTU, called: str = "--secret") -> Imagined:

@@ -67,7 +67,7 @@ def _show(each: Checked, file: str, question: str) -> None:
         print(f"    {name}: got {got}, want {' or '.join(want)}")
     for line in each.why:
         print(f"    because {line}")
-    print(f"    more{', but with nobody drained' if asked.drained else ''}: {question}")
+    print(f"    more: {question}")
 
 
 def _as_json(each: Checked) -> dict[str, Any]:

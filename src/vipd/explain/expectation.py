@@ -49,21 +49,21 @@ class Difference(NamedTuple):
     want: tuple[str, ...]
 
 
-def drains(texts: Iterable[str], director: Director) -> frozenset[Drain]:
-    """`web 10.0.0.11`, `web 10.0.0.11:8080`."""
-    return frozenset(each for text in texts for each in _drains(text, director))
+def drains(texts: Iterable[str], director: Director, where: str = "drained") -> frozenset[Drain]:
+    """`web 10.0.0.11`, `web 10.0.0.11:8080`. `where`: as errors name it."""
+    return frozenset(each for text in texts for each in _drains(text, director, where))
 
 
-def _drains(text: str, director: Director) -> Iterator[Drain]:
+def _drains(text: str, director: Director, where: str) -> Iterator[Drain]:
     name, _, rest = text.partition(" ")
     service = next((each for each in director.services if each.name == name), None)
     if service is None:
-        raise refused("drained", f"{text!r} names no service; it is as in 'web 10.0.0.11'")
-    end = end_of("drained", rest.strip())
+        raise refused(where, f"{text!r} names no service; it is as in 'web 10.0.0.11'")
+    end = end_of(where, rest.strip())
     found = [each for each in service.servers if each.address == end.address and end.port in (None, each.port)]
     if not found:
         there = ", ".join(str(each.address) for each in service.servers[:_LISTED])
-        raise refused("drained", f"{rest.strip()} is no server of {name}; these are: {there}")
+        raise refused(where, f"{rest.strip()} is no server of {name}; these are: {there}")
     for each in found:
         yield name, each.address, each.port
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from vipd.control import Drain, desired
 from vipd.explain.scene import Names, Scene
-from vipd.model.director import Address, Director, Endpoint, table_buckets
+from vipd.model.director import Address, Director, Endpoint, table_buckets, with_port
 from vipd.model.keys import SECRET_BYTES, hash_keys
 from vipd.model.state import Egress, HeldService
 from vipd.spec import Configuration, Interface, State
@@ -95,7 +95,7 @@ def imagined(
         START,
         Names(interfaces, names_of(director)),
         ways_in(director, interfaces),
-        tuple(_assumptions(network)),
+        tuple(_assumptions(network, drained)),
         secret is not None,
     )
 
@@ -120,10 +120,12 @@ def ways_in(director: Director, interfaces: Mapping[int, str]) -> dict[Address, 
     }
 
 
-def _assumptions(network: ImaginedNetwork) -> list[str]:
+def _assumptions(network: ImaginedNetwork, drained: frozenset[Drain]) -> list[str]:
     names = network.interfaces
+    quiet = sorted(f"{service} {with_port(address, port)}" for service, address, port in drained)
+    undrained = f", undrained but for {', '.join(quiet)}," if quiet else ", undrained"
     return [
-        f"every real server is up, undrained and a neighbour on {names[network.inside]}, MTU {network.mtu}",
+        f"every real server is up{undrained} and a neighbour on {names[network.inside]}, MTU {network.mtu}",
         f"clients are behind a router on {names[network.outside]}",
         "no connection is known yet",
     ]
