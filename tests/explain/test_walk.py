@@ -145,6 +145,23 @@ def test_whoever_is_not_served_is_told_what_is(to: str, outcome: str, said: str)
     assert any(said in line for line in words(done, SCENE)["what next"]), words(done, SCENE)["what next"]
 
 
+def test_where_nothing_is_known_of_the_case_one_reads_what_the_outcomes_page_says() -> None:
+    [scan] = ask(SCENE, "web", "SYN+FIN")
+    assert words(scan, SCENE)["what next"] == ["A scan; nothing, or a filter before the director."]
+    [reply] = ask(SCENE, "shop", "SYN", "reply:SYN+ACK")[1:]
+    assert "what next" not in words(reply, SCENE)
+
+
+@pytest.mark.parametrize(("mtu", "helps"), [(1319, False), (1320, True)])
+def test_what_ipv6_cannot_go_below_is_told(mtu: int, helps: bool) -> None:
+    far = 'far: {listen: "[2001:db8::12]:80/tcp", method: tun, servers: ["2001:db8:1::12"]}'
+    scene = scene_of(SERVICES.replace("  dns:", f"  {far}\n  dns:", 1), mtu=mtu)
+    [done] = ask(scene, "far", source="[2001:db8:7::7]:4711", payload=1300)
+    assert done.decision.outcome == "reply_too_big"
+    [told] = words(done, scene)["what next"]
+    assert ("the way to the server must take 1 bytes more" in told) == (not helps)
+
+
 def test_of_two_services_the_one_that_did_not_get_the_packet_is_named_with_the_reason() -> None:
     scene = scene_of(
         SERVICES.replace("  dns:", "  all: {listen: 192.0.2.10:*/tcp, method: dr, servers: [10.0.0.12]}\n  dns:", 1)

@@ -10,7 +10,7 @@ from typing import Final
 from vipd.cli.expectations import Expectations, Written
 from vipd.cli.imagining import imagine
 from vipd.errors import ConfigError
-from vipd.explain.expectation import Difference, answer, differences, drains
+from vipd.explain.expectation import Difference, answer, differences
 from vipd.explain.imagined import MTU
 from vipd.explain.question import TTL
 from vipd.explain.scene import Scene
@@ -54,7 +54,7 @@ def check_all(expectations: Expectations, config: Path, secret: Path | None) -> 
         asked = written.expectation
         try:
             if asked.drained not in scenes:
-                scenes[asked.drained] = made.scene(drains(asked.drained, made.director))
+                scenes[asked.drained] = made.scene(asked.drained, "drained")
             scene = scenes[asked.drained]
             done = answer(asked, scene)
         except ConfigError as error:

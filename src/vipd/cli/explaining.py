@@ -22,7 +22,6 @@ from vipd.errors import BusyError, WireError
 from vipd.explain.captured import Taken, taken
 from vipd.explain.conversation import Conversation, ends_of, require_flags, said_of
 from vipd.explain.ends import refused
-from vipd.explain.expectation import drains
 from vipd.explain.imagined import MTU
 from vipd.explain.question import arrived, brought, interface_of, require_payload
 from vipd.explain.scene import Scene
@@ -93,8 +92,7 @@ def explain_to(asked: Asked, of: Of, shown: Shown) -> None:
 
 def _answers(asked: Asked, of: Of) -> Answers:
     if of.config is not None:
-        made = imagine(of.config, of.secret, of.mtu)
-        scene = made.scene(drains(of.drained, made.director, "--drained"))
+        scene = imagine(of.config, of.secret, of.mtu).scene(of.drained)
         return Answers(scene, list(_walks(asked, scene)))
     from vipd.cli.source import service_names
     from vipd.rehearsal.running import require_privileges, running

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vipd.config import Loaded, load
-from vipd.control import Drain
 from vipd.errors import ConfigError
 from vipd.explain.ends import refused
+from vipd.explain.expectation import drains
 from vipd.explain.imagined import MTU, imagined
 from vipd.explain.scene import Scene
 from vipd.model.director import Director
@@ -28,8 +28,9 @@ class Imagined:
     def director(self) -> Director:
         return self.loaded.director
 
-    def scene(self, drained: frozenset[Drain] = frozenset()) -> Scene:
-        return imagined(self.director, self.secret, self.mtu, drained)
+    def scene(self, drained: Iterable[str] = (), where: str = "--drained") -> Scene:
+        """`drained`: servers as `vipd drain` takes them; `where`: as errors name these."""
+        return imagined(self.director, self.secret, self.mtu, drains(where, drained, self.director))
 
 
 def imagine(file: Path, secret: Path | None = None, mtu: int = MTU, called: str = "--secret") -> Imagined:

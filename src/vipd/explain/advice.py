@@ -10,16 +10,24 @@ from vipd.explain.ends import listed, listening
 from vipd.explain.scene import Scene
 from vipd.explain.walk import Walk, server_of
 from vipd.model.director import Address, Method
+from vipd.model.outcome import remedy
 from vipd.spec.state import Flow
 from vipd.wire import ip
 
 _MOST: Final = 6
 _PORTS: Final = 4
 "Bytes."
+IPV6_LEAST: Final = 1280
 _TRANSPORTS: Final = {ip.TCP: "tcp", ip.UDP: "udp"}
 
 
 def advice(done: Walk, scene: Scene) -> Iterator[str]:
+    """What is known of this packet's own case, else what the outcome's page says."""
+    found = list(_of_this_case(done, scene))
+    yield from found or filter(None, [remedy(done.decision.outcome)])
+
+
+def _of_this_case(done: Walk, scene: Scene) -> Iterator[str]:
     match done.decision.outcome:
         case "pass_not_ours" | "pass_no_service":
             yield from _nobody_listens(done, scene)
@@ -31,6 +39,8 @@ def advice(done: Walk, scene: Scene) -> Iterator[str]:
             yield from _servers(done, scene)
         case "drop_neighbour_unresolved":
             yield from _unresolved(done, scene)
+        case "reply_too_big":
+            yield from _below_what_ipv6_sends(done)
         case _:
             pass
 
@@ -97,6 +107,15 @@ def _servers(done: Walk, scene: Scene) -> Iterator[str]:
     for each in servers[:_MOST]:
         why = "removed" if each.removed else "weight 0: drained, or configured so" if not each.weight else "present"
         yield f"{each.address}: {why}"
+
+
+def _below_what_ipv6_sends(done: Walk) -> Iterator[str]:
+    told = min((int(str(reason.facts["mtu"])) for reason in done.about("answer.too_big")), default=IPV6_LEAST)
+    if told < IPV6_LEAST and done.flow is not None and done.flow.source.version == 6:
+        yield (
+            f"IPv6 hosts send up to {IPV6_LEAST} bytes whatever they are told (RFC 8200 5), so that this does not "
+            f"help: the way to the server must take {IPV6_LEAST - told} bytes more"
+        )
 
 
 def _unresolved(done: Walk, scene: Scene) -> Iterator[str]:

@@ -49,12 +49,12 @@ class Difference(NamedTuple):
     want: tuple[str, ...]
 
 
-def drains(texts: Iterable[str], director: Director, where: str = "drained") -> frozenset[Drain]:
+def drains(where: str, texts: Iterable[str], director: Director) -> frozenset[Drain]:
     """`web 10.0.0.11`, `web 10.0.0.11:8080`. `where`: as errors name it."""
-    return frozenset(each for text in texts for each in _drains(text, director, where))
+    return frozenset(each for text in texts for each in _drains(where, text, director))
 
 
-def _drains(text: str, director: Director, where: str) -> Iterator[Drain]:
+def _drains(where: str, text: str, director: Director) -> Iterator[Drain]:
     name, _, rest = text.partition(" ")
     service = next((each for each in director.services if each.name == name), None)
     if service is None:
