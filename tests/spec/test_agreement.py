@@ -17,6 +17,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.oracle import transitions
 from tests.support.oracle.cells import SELDOM, reachable, report
 from tests.support.oracle.script import Script, dump
 from tests.support.oracle.search import Found, search
@@ -42,6 +43,7 @@ def test_the_program_does_what_the_specification_says() -> None:
                 found += searched(SEED + again, 60 * MINUTES / MORE)
     seconds = 60 * MINUTES + time.monotonic() - start
     print(f"{found.packets} packets, {found.packets / seconds:.0f} a second\n{report(found.met)}")
+    print(transitions.report(found.passed))
     print(f"events: {dict(found.events)}")
     if found.script is not None:
         pytest.fail(f"saved as {saved(found.script)}:\n{found.told}", pytrace=False)
@@ -57,7 +59,8 @@ def searched(seed: int, seconds: float) -> Found:
 
 
 def missing(found: Found) -> list[str]:
-    return [str(cell) for cell in reachable() if not found.met[cell]]
+    cells = [str(cell) for cell in reachable() if not found.met[cell]]
+    return cells + transitions.missing(found.passed)
 
 
 def saved(script: Script) -> Path:

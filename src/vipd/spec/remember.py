@@ -45,15 +45,14 @@ def remember(journey: Journey, number: int) -> Remembered:
         if outcome is not Remembered.YES:
             table.release(journey, bucket)
             return outcome
-    state = tcp.UDP
-    if flow.protocol == ip.TCP:
-        state = tcp.state_after("none", "input" if reply else "input_only", journey.segment)
+    before, direction = "none" if flow.protocol == ip.TCP else tcp.UDP, "input" if reply else "input_only"
+    state = tcp.state_after(before, direction, journey.segment)
     expires = journey.tick + journey.configuration.derived.ticks[state]
     journey.draft.connections.put(flow, Entry(number, server.service, state, expires, reply, bucket=bucket))
     tcp.add_load(journey, number, state, 1)
     journey.count(number, connections=1)
     journey.happened("connection_new")
-    journey.because(MADE, state=state)
+    journey.because(MADE, state=state, direction=direction, segment=journey.segment.upper(), before=before)
     return Remembered.YES
 
 

@@ -60,7 +60,7 @@ STATE = _rule("state", "{segment} in state {before}: the state is {after}", "LVS
 PROLONGED = _rule("prolonged", "lives on, {seconds:.0f} s from now", "ARCHITECTURE.md, touched rarely")
 UNTOUCHED = _rule(
     "untouched",
-    "nothing to note: state {state}, and expiry moves by less than half a second",
+    "nothing to note: state {before}, and expiry moves by less than half a second",
     "ARCHITECTURE.md, touched rarely",
 )
 
@@ -79,14 +79,15 @@ def touch(journey: Journey, flow: Flow, entry: Entry, direction: str) -> None:
     two_way = entry.two_way or direction == "output"
     expires = journey.tick + journey.configuration.derived.ticks[after]
     soon = entry.expires - journey.tick <= 2 * TOUCH
+    seen = {"direction": direction, "segment": journey.segment.upper(), "before": entry.state}
     if (after, two_way) == (entry.state, entry.two_way) and expires - entry.expires < TOUCH and not soon:
-        journey.because(UNTOUCHED, state=entry.state)
+        journey.because(UNTOUCHED, **seen)
         return
     journey.draft.connections.put(flow, entry._replace(state=after, two_way=two_way, expires=expires))
     if after == entry.state:
-        journey.because(PROLONGED, seconds=getattr(journey.configuration.timeouts, after))
+        journey.because(PROLONGED, seconds=getattr(journey.configuration.timeouts, after), **seen)
     else:
-        journey.because(STATE, segment=journey.segment.upper(), before=entry.state, after=after)
+        journey.because(STATE, after=after, **seen)
     if (after in ACTIVE) != (entry.state in ACTIVE):
         add_load(journey, entry.server, entry.state, -1)
         add_load(journey, entry.server, after, 1)

@@ -53,6 +53,7 @@ _FLAGS: Final = (
 )
 _ANSWERS: Final = (SYN | ACK, ACK, PSH | ACK, FIN | ACK, RST, RST | ACK, SYN, FIN, 0)
 _CONTINUED: Final = (ACK, FIN | ACK, SYN, RST, PSH | ACK, FIN | ACK, SYN, RST | ACK, RST, SYN | ACK, 0)
+_PLAIN: Final = Choices(b"")
 _BYTES: Final = bytes(range(256)) * 36
 _PAYLOADS: Final = (0, 0, 3, 22, 100, 1200)
 _LENGTHS: Final = (1500, 1480, 1460, 1400, 1380, 1360, 3000, 9000)
@@ -164,6 +165,20 @@ def _same_flow(choices: Choices, packet: bytes, flags: Sequence[int], turned: bo
     return network(choices, *ends, came.protocol, raw)
 
 
+def segment(packet: bytes, flags: int, turned: bool) -> bytes:
+    """The same flow with these flags and nothing rare, from the same end or from the other (`turned`)."""
+    return _same_flow(_PLAIN, packet, (flags,), turned)
+
+
+def is_of(packet: bytes, flow: bytes) -> bool:
+    """Whether both come from one address and port, wherever they go."""
+    try:
+        one, other = ip.decode(packet), ip.decode(flow)
+    except WireError:
+        return False
+    return (one.source, one.payload[:2]) == (other.source, other.payload[:2])
+
+
 def part(choices: Choices, packet: bytes, first: bool) -> bytes:
     """The first or a later fragment of a packet, which is made longer than it was."""
     try:
@@ -209,6 +224,25 @@ def about(choices: Choices, packet: bytes, reverse: bool) -> bytes:
     target = quoted.source if not choices.one_in(10) else choices.of(CLIENTS[version])
     protocol = ip.ICMP if version == 4 else ip.ICMPV6
     return network(choices, sender, target, protocol, message.encode(sender, target))
+
+
+def turned(packet: bytes) -> bytes:
+    """A plain answer."""
+    return segment(packet, ACK, turned=True)
+
+
+def complaint(choices: Choices, packet: bytes) -> bytes:
+    """An ICMP error that is none but right, from the one that the packet went to."""
+    quoted = ip.decode(packet)
+    version = quoted.source.version
+    header = len(packet) - len(quoted.payload)
+    kind, code = choices.of({4: ((3, 1), (11, 0), (3, 4), (12, 0)), 6: ((1, 0), (3, 0), (2, 0), (4, 0))}[version])
+    size = choices.of((len(packet), header + 8))
+    message = Icmp(kind, code, choices.of((0, 1400, 1280)), packet[:size])
+    ends = quoted.destination, quoted.source
+    ttl = choices.of((64, 64, 64, 1))
+    protocol = ip.ICMP if version == 4 else ip.ICMPV6
+    return ip.build(*ends, protocol, message.encode(*ends), ttl).encode()
 
 
 def network(choices: Choices, source: Address, destination: Address, protocol: int, payload: bytes) -> bytes:

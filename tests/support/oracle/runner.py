@@ -20,6 +20,7 @@ from tests.support.oracle.script import (
     Sweep,
     Wait,
 )
+from tests.support.oracle.transitions import Transition, passed
 from vipd.dataplane.port import Port
 from vipd.model.director import Address, Timeouts, VirtualService
 from vipd.spec import Configuration, Decision
@@ -64,6 +65,7 @@ class Runner:
         self.forgotten: set[Address] = set()
         self.steps: list[Step] = []
         self.met: Counter[Cell] = Counter()
+        self.passed: Counter[Transition] = Counter()
         self.events: Counter[str] = Counter()
         self.packets = 0
 
@@ -98,7 +100,9 @@ class Runner:
     def _send(self, port: str, frame: bytes) -> Decision:
         decision = self.director.send(port, frame)
         self.packets += 1
-        self.met[self._cell(decision, port, frame)] += 1
+        cell = self._cell(decision, port, frame)
+        self.met[cell] += 1
+        self.passed.update(passed(decision, cell.method, cell.family))
         self.events.update(decision.events)
         return decision
 

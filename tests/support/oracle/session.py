@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from tests.support.oracle import packets, worlds
+from tests.support.oracle import lives, packets, worlds
 from tests.support.oracle.choices import Choices
 from tests.support.oracle.mutations import mutated
 from tests.support.oracle.network import PORTS, has_ethernet, packet_of
@@ -30,6 +30,8 @@ _TIMEOUTS: Final = (
 )
 _BACK: Final = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 9, 12)
 _CLIENT: Final = mac_bytes(CLIENT_MAC)
+_PLAIN: Final = Choices(b"")
+"Every choice is the plainest."
 _LEAST: Final = 14
 "Bytes of the shortest frame that the kernel runs a program on."
 
@@ -63,6 +65,9 @@ class Session:
         for step in choices.of(_STEPS)(self, choices):
             self.run(step)
 
+    def plain(self, port: str, packet: bytes) -> Send:
+        return self.frame(_PLAIN, port, packet)
+
     def frame(self, choices: Choices, port: str, packet: bytes) -> Send:
         kind = b"\x08\0" if packet and packet[0] >> 4 == 4 else b"\x86\xdd"
         frame = PORTS[port].mac + _CLIENT + kind + packet
@@ -82,13 +87,6 @@ class Session:
 def client(session: Session, choices: Choices) -> Iterator[Step]:
     packet = packets.from_client(choices, session.endpoints)
     yield session.frame(choices, choices.of(("out", "out", "out", "in", "side", "line")), packet)
-
-
-def crowd(session: Session, choices: Choices) -> Iterator[Step]:
-    """Many clients at once, so that tables fill."""
-    first = packets.newcomer(choices, session.endpoints)
-    for number in range(choices.of((8, 16, 24, 4))):
-        yield session.frame(choices, "out", packets.from_port(first, 41_000 + number))
 
 
 def server(session: Session, choices: Choices) -> Iterator[Step]:
@@ -199,7 +197,11 @@ _STEPS: Final[tuple[Callable[[Session, Choices], Iterator[Step]], ...]] = (
     *(wait,) * 3,
     *(change,) * 5,
     *(stray,) * 2,
-    crowd,
+    *(lives.life,) * 8,
+    *(lives.moved,) * 4,
+    lives.narrow,
+    *(lives.complaint,) * 2,
+    lives.crowd,
     sweep,
     neighbour,
     attach,

@@ -42,8 +42,7 @@ SERVERS: Final[dict[int, list[Address]]] = {
                 wires.LINE_SERVER,
             )
         ),
-        LOCAL[family],
-        LOCAL[family],
+        *(LOCAL[family],) * 4,
     ]
     for family in FAMILIES
 }
@@ -157,3 +156,33 @@ def changed(choices: Choices, held: tuple[VirtualService, ...]) -> tuple[Virtual
             kept = [each for each in held if not _overlap(each.listen[0], fresh.listen[0])]
             return (*kept, replace(fresh, name=f"n{len(kept)}"))
     return tuple(sorted([*others, service], key=lambda each: each.name))
+
+
+def relieved(choices: Choices, service: VirtualService) -> VirtualService:
+    """The same with one server, another if chance will have it."""
+    endpoint, old = service.listen[0], service.servers[0]
+    fresh = _server(choices, endpoint, old.method)
+    if choices.one_in(4):
+        fresh = RealServer(LOCAL[endpoint.vip.version], None, fresh.weight, Method.NAT, None)
+    return replace(service, servers=(fresh,))
+
+
+def narrowed(choices: Choices, service: VirtualService) -> VirtualService:
+    """The same with one server, on a way with a small MTU."""
+    where = choices.of((wires.NARROW_LINK, wires.NARROW_SERVER))
+    method = choices.of(tuple(Method)) if where is wires.NARROW_LINK else choices.of((Method.NAT, Method.TUN))
+    only = RealServer(ip_address(where[service.listen[0].vip.version]), method=method)
+    return replace(service, servers=(only,))
+
+
+def shared(choices: Choices, held: tuple[VirtualService, ...]) -> tuple[VirtualService, ...]:
+    """And, last, two services under NAT with the same servers, whose replies only a connection tells apart."""
+    vip = VIPS[choices.of(FAMILIES)][0]
+    endpoint = Endpoint(vip, PORT, PORT, choices.of((Transport.UDP, Transport.TCP)))
+    servers = tuple(RealServer(each) for each in SERVERS[vip.version][: choices.of((1, 1, 4, 10))])
+    one = VirtualService(
+        "x0", (endpoint,), tuple(dict.fromkeys(servers)), choices.of(tuple(Scheduler)), maglev_slots=SLOTS
+    )
+    two = _sibling(one, "x1")
+    kept = [each for each in held if not any(_overlap(each.listen[0], new.listen[0]) for new in (one, two))]
+    return (*kept, one, two)
