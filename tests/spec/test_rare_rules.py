@@ -20,7 +20,7 @@ each_family = pytest.mark.parametrize("family", FAMILIES)
 def test_a_frame_without_room_for_its_header_is_left_to_the_kernel(size: int) -> None:
     decision = director(service(4, Method.DR)).send("out", bytes(size))
     assert decision.outcome == "pass_not_ip"
-    assert told(decision) == f"{size} bytes hold no Ethernet header"
+    assert told(decision) == f"too short for an Ethernet header: {size} of 14 bytes"
 
 
 @each_family
