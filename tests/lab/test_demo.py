@@ -31,6 +31,8 @@ from vipd.lab.topology import TOPOLOGIES
 from vipd.lab.verdict import Observed
 from vipd.model.director import Transport
 
+# All of it, shown once, is the longest that anything takes here.
+pytestmark = pytest.mark.timeout(900)
 KEYS = {
     "method", "family", "transport", "sent", "answered", "servers", "client_address_seen", "replies_through_director"
 }  # fmt: skip
@@ -63,7 +65,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     name = unique_name()
     options = ["--name", name, "--json", str(files / "out" / "demo.json"), "--pcap", str(files / "captures")]
     ended = subprocess.run(
-        command(*options, "--connections", str(CONNECTIONS)), capture_output=True, text=True, check=False, timeout=240
+        command(*options, "--connections", str(CONNECTIONS)), capture_output=True, text=True, check=False, timeout=600
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert [left for topology in TOPOLOGIES for left in traces(f"{name}-{topology}")] == []

@@ -148,7 +148,7 @@ def test_datagrams_from_one_port_leave_a_removed_server_at_once(
 
 
 def short_lived(topology_text: str) -> str:
-    return topology_text + "timeouts: {" + ", ".join(f"{field.name}: 2s" for field in fields(Timeouts)) + "}\n"
+    return topology_text + "timeouts: {" + ", ".join(f"{field.name}: 4s" for field in fields(Timeouts)) + "}\n"
 
 
 @pytest.mark.parametrize("topology", ["nat", "dr"])

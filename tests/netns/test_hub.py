@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from scapy.utils import RawPcapReader
 
-from tests.support.labs import Site, mac, site
+from tests.support.labs import Site, mac, site, until_closed
 from vipd.lab.topology import DR, FAMILIES, NAT, TUN, Role, Topology
 from vipd.model.director import Transport
 
@@ -57,6 +57,7 @@ def heard_and_said(where: Site, segment: str, directory: Path) -> tuple[dict[str
     hosts = [(host.name, host.device_on(segment)) for host in where.lab.topology.hosts if host.link_on(segment)]
     captures = {host: where.capture(f"{segment}-{host}", directory / f"{host}.pcap", EVERYTHING) for host, _ in hosts}
     assert where.client(Transport.TCP, 4, connections=9).answered == 9
+    until_closed(where)
     heard, said = dict[str, Counter[bytes]](), dict[str, Counter[bytes]]()
     for host, device in hosts:
         captures[host].stop()

@@ -17,7 +17,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.utils import rdpcap
 
 from tests.netns.conftest import MakeSite
-from tests.support.labs import Site, site
+from tests.support.labs import Site, site, until_closed
 from tests.support.tracing import Ending, Trace, trace
 from vipd.lab import namespace
 from vipd.lab.topology import FAMILIES, TOPOLOGIES, methods_of
@@ -53,6 +53,7 @@ def asked(site: Site, transport: Transport, family: int) -> tuple[Ending, Counte
     before = site.audit.books().outcomes
     with traced(site, "--json", "--rate", "0", "--client", client_of(site, family)) as running:
         assert site.client(transport, family, connections=CONNECTIONS).answered == CONNECTIONS
+        until_closed(site)
         after = site.audit.books().outcomes
         ending = running.end()
     return ending, Counter(after) - Counter(before)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -194,6 +195,16 @@ class Site:
         started = Capture(self.lab, port, path, *expression, direction=direction)
         self._stack.callback(started.stop)
         return started
+
+
+def until_closed(where: Site) -> None:
+    """A client is content with its answers; the last words of either side to the other come when they come."""
+    for host in (where.lab.topology.client, *where.lab.topology.servers):
+        wait_until(partial(_is_closed, where, host.name), "connections to be closed", _PATIENCE)
+
+
+def _is_closed(where: Site, host: str) -> bool:
+    return not where.lab.run(host, "ss", "-Htn", "state", "connected", "exclude", "time-wait")
 
 
 def mac(where: Site, host: str, device: str = "eth0") -> str:
