@@ -173,5 +173,5 @@ def test_half_open_connections_are_gone_after_their_minute(swept: Director) -> N
     start_sweeper(swept)
     for number in range(10_000):
         talk.send(talk.client["S"], 1024 + number, PORT)
-    eventually(lambda: swept.load(only) == Load(0, 0), 10)
+    eventually(lambda: swept.load(only) == Load(0, 0))
     assert swept.entries() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -34,6 +35,8 @@ STATES: Final = dict(zip(NAMES, list(ConnectionState)[:11], strict=True))
 # LVS's priority is RST, SYN, FIN, ACK: what comes with a stronger flag does not count.
 FLAGS: Final = {"syn": ["SA"], "fin": ["FA", "FPA"], "ack": ["A", "PA", "UA", "PAU"], "rst": ["R", "RA"]}
 ACTIVE: Final = {"ES", "SS", "SR", "SA"}
+SHORT: Final = 4
+"Seconds to live, fewer than half of what any state gives, and as many as a crowded machine may hold a packet up."
 CLOSING: Final = ["FW", "TW", "CL", "CW", "LA"]
 CELLS: Final = [
     (direction, row.split()[0], state, after)
@@ -75,7 +78,7 @@ def test_every_cell_of_lvss_tables(director: Director, family: int, direction: s
         if where != direction:
             continue
         for flags in FLAGS[kind]:
-            put_into(director, only, state, now() + ticks(1))
+            put_into(director, only, state, now() + ticks(SHORT))
             if direction == "output":
                 let_replies_count(director)
                 frame = framed(answer(family, TCP, server(family, 1), flags=flags), director.wires.inner, server_mac(1))
@@ -87,14 +90,14 @@ def test_every_cell_of_lvss_tables(director: Director, family: int, direction: s
             assert entry.state == STATES[after], told
             assert bool(entry.flags & ConnectionFlag.ACTIVE) == (after in ACTIVE), told
             assert director.load(only) == (Load(1, 0) if after in ACTIVE else Load(0, 1)), told
-            assert entry.left == pytest.approx(TIMEOUTS[STATES[after]], abs=1), told
+            assert SHORT < TIMEOUTS[STATES[after]] - SHORT <= entry.left < TIMEOUTS[STATES[after]] + 1, told
 
 
 @pytest.mark.parametrize("method", [Method.DR, Method.NAT])
 def test_a_pure_syn_goes_by_the_table_where_it_does_not_begin_anew(director: Director, method: Method) -> None:
     only = open_connection(director, 4, method)
     for state in [name for name in NAMES if name not in CLOSING]:
-        put_into(director, only, state, now() + ticks(1))
+        put_into(director, only, state, now() + ticks(SHORT))
         result = director.run(framed(segment(4), director.wires.out))
         assert "CONNECTION_NEW" not in result.events
         [after] = [cell for where, kind, before, cell in CELLS if (where, kind, before) == ("input", "syn", state)]
@@ -176,6 +179,23 @@ def test_whole_conversations(director: Director, method: Method, steps: str, sta
 @pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
 def test_timeouts_of_any_length_are_kept(director: Director, protocol: int, seconds: int) -> None:
     """Written relative to now: one that has a second left is known, one that is over by a second is not."""
+    undisturbed(director, lambda: timeouts_are_kept(director, protocol, seconds))
+
+
+def undisturbed(director: Director, check: Callable[[], None]) -> None:
+    """A check of lives of a second has shown nothing where the machine held it up for as long."""
+    for _ in range(20):
+        began = now()
+        try:
+            return check()
+        except (AssertionError, ValueError):
+            if now() - began < ticks(0.6):
+                raise
+            director.clear()
+    return check()
+
+
+def timeouts_are_kept(director: Director, protocol: int, seconds: int) -> None:
     director.timeouts(established=seconds, udp=seconds)
     only = open_connection(director, 4, Method.DR, protocol)
     packet = framed(later(4, protocol), director.wires.out)
@@ -214,15 +234,30 @@ def test_a_timeout_of_a_second_outlives_steady_replies(director: Director, proto
     """The client's entry is written every eighth tick at most, and replies look at it every ninth: whatever
     the two are apart when the client falls silent, the next look must be in time.
     """
+    for _ in range(20):
+        if outlives(director, protocol, last):
+            return
+        director.clear()
+    raise AssertionError("held up every time")
+
+
+def outlives(director: Director, protocol: int, last: int) -> bool:
+    """False: the machine held a packet up, and its connection has ended, which shows nothing."""
     director.timeouts(established=1, udp=1)
     open_connection(director, 4, Method.NAT, protocol)
+    longest, before = 0, now()
     request = framed(later(4, protocol), director.wires.out)
     reply = framed(answer(4, protocol, server(4, 1)), director.wires.inner)
     for tick in range(last + 30):
         if tick < last:
             director.run(request)
-        assert director.run(reply, director.wires.inner).outcomes == {"FORWARD_NAT_REPLY": 1}, tick
+        known = director.run(reply, director.wires.inner).outcomes == {"FORWARD_NAT_REPLY": 1}
+        longest, before = max(longest, now() - before), now()
+        if not known and longest > 1:
+            return False
+        assert known, tick
         pass_time(director, 1)
+    return True
 
 
 @pytest.mark.parametrize("method", [Method.NAT, Method.DR])
@@ -249,7 +284,7 @@ def test_a_reply_to_an_expired_connection_finds_none(director: Director) -> None
 
 def test_half_open_connections_have_a_minute(director: Director) -> None:
     open_connection(director, 4, Method.DR)
-    assert director.connection().left == pytest.approx(60, abs=0.5)
+    assert director.connection().left == pytest.approx(60, abs=5)
     assert director.connection().source_port == CLIENT_PORT
 
 

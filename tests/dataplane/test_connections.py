@@ -49,10 +49,10 @@ def test_of_a_nat_connection_only_the_clients_side_is_told() -> None:
 
 def test_what_is_over_is_not_told_even_before_it_is_swept() -> None:
     memory = table(1)
-    for place, seconds in enumerate((-60, -1, 1, 86_400)):
+    for place, seconds in enumerate((-60, -1, 10, 86_400)):
         fill(memory["slot"][0, place : place + 1][0], life_of(ESTABLISHED, USED, seconds))
     told = sorted(one.expires for one in Table(memory).connections(servers()))
-    assert told == [pytest.approx(1, abs=0.2), pytest.approx(86_400, abs=0.2)]
+    assert told == [pytest.approx(10, abs=5), pytest.approx(86_400, abs=5)]
 
 
 def test_the_clock_of_32_bits_goes_round_without_harm() -> None:
