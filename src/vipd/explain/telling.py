@@ -45,7 +45,7 @@ class Told:
 
 def told(done: Walk, scene: Scene, now: int) -> Iterator[Told]:
     """In the order of the way; the outcome comes last."""
-    told_better = done.has("parse.tcp", "parse.udp", "parse.control")
+    told_better = done.has("parse.tcp", "parse.udp", "parse.icmp")
     silent = _TOLD_BY_TABLE | ({parse.CONCERNS} if told_better else set())
     for part in parts(done):
         lines = [sentence(reason, scene) for reason in part.reasons if reason.rule not in silent]

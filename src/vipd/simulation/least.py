@@ -85,11 +85,14 @@ class Counts:
         """
         overheads, weights, blocks, least = self._overheads, self._weights, self._blocks, self._least
         table, width, places, heavy = self._table, self._width, self._places, self._heavy
-        closed = heavy - 1.0
+        closing = heavy - 1.0
+        # Plain numbers: an enum's members would be looked up once for each event.
+        gone, gone_if_both_ways, closed = int(Kind.GONE), int(Kind.GONE_IF_BOTH_WAYS), int(Kind.CLOSED)
+        left_gone, begins = int(Kind.LEFT_GONE), int(Kind.BEGINS)
         for start in range(0, len(found), _CHUNK):
             part = found[start : start + _CHUNK]
             for index, kind in zip(indices(part).tolist(), kinds(part).tobytes(), strict=True):
-                if kind == 5:
+                if kind == begins:
                     smallest = min(least)
                     number = least.index(smallest)
                     block = blocks[number]
@@ -99,18 +102,18 @@ class Counts:
                     block[place] = overhead / weights[server]
                     least[number] = min(block)
                     continue
-                if kind == 3:
+                if kind == closed:
                     server = servers[index]
-                    overhead = overheads[server] - closed
-                elif not kind:
+                    overhead = overheads[server] - closing
+                elif kind == gone:
                     server = servers[index]
                     overhead = overheads[server] - 1.0
-                elif kind == 4:
+                elif kind == left_gone:
                     server = left[index]
                     overhead = overheads[server] - heavy
                 else:
                     server = servers[index]
-                    if (kind == 2) != both_ways[server]:
+                    if (kind == gone_if_both_ways) != both_ways[server]:
                         continue
                     overhead = overheads[server] - 1.0
                 overheads[server] = overhead

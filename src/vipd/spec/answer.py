@@ -47,7 +47,7 @@ def refuse(journey: Journey, why: str) -> str:
 
 
 def too_big(journey: Journey, mtu: int) -> str:
-    if journey.part is Part.LATER or journey.is_control:
+    if journey.part is Part.LATER or journey.is_icmp:
         journey.because(NO_ANSWER)
         return "drop_too_big"
     journey.because(TOO_BIG, mtu=mtu)
@@ -56,7 +56,7 @@ def too_big(journey: Journey, mtu: int) -> str:
 
 
 def time_exceeded(journey: Journey) -> str:
-    if journey.part is Part.LATER or journey.is_control:
+    if journey.part is Part.LATER or journey.is_icmp:
         journey.because(NO_ANSWER)
         return "drop_ttl"
     journey.because(EXCEEDED)

@@ -8,8 +8,8 @@ from vipd.model.outcome import Action, action
 from vipd.spec import answer, leaving, table
 from vipd.spec.admit import admit
 from vipd.spec.configuration import Configuration
-from vipd.spec.control import control
 from vipd.spec.forward import forward
+from vipd.spec.icmp import about_connection
 from vipd.spec.lookup import lookup
 from vipd.spec.packet import Ingress, Journey
 from vipd.spec.parse import link_of, parse
@@ -54,7 +54,7 @@ def decide(
     journey = Journey(configuration, Draft(state), routes, ingress, now, link, packet)
     outcome = parse(journey)
     if outcome is None:
-        outcome = control(journey) if journey.is_control else _flow(journey)
+        outcome = about_connection(journey) if journey.is_icmp else _flow(journey)
     if leaving.is_misread(journey, frame, outcome):
         outcome = "drop_no_ethernet"
     kept = action(outcome) in (Action.DROP, Action.PASS)

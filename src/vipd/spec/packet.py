@@ -73,7 +73,7 @@ class Journey:
     may_begin: bool = False
     "It may make a connection."
     odd_flags: bool = False
-    is_control: bool = False
+    is_icmp: bool = False
     "ICMP or ICMPv6."
 
     # lookup

@@ -74,12 +74,10 @@ UNKNOWN_HEADER = _rule("unknown_header", "next header {protocol} is not followed
 PROTOCOL = _rule("protocol", "protocol {protocol} is neither TCP, UDP nor ICMP: the kernel's", "docs/lvs.md")
 TCP_BROKEN = _rule("tcp_broken", "the TCP header does not end within its packet: malformed", "RFC 9293 3.1, RFC 1858 3")
 UDP_BROKEN = _rule("udp_broken", "the UDP header or its length does not fit its packet: malformed", "RFC 768")
-CONTROL_PART = _rule(
-    "control_part", "a fragment of ICMP, or less than its header: the kernel's", "RFC 792, RFC 4443 2.1"
-)
+ICMP_PART = _rule("icmp_part", "a fragment of ICMP, or less than its header: the kernel's", "RFC 792, RFC 4443 2.1")
 TCP = _rule("tcp", "TCP {flags} from {source} to {destination}", "RFC 9293 3.1")
 UDP = _rule("udp", "UDP from {source} to {destination}", "RFC 768")
-CONTROL = _rule("control", "ICMP type {type}, code {code}", "RFC 792, RFC 4443 2.1")
+ICMP = _rule("icmp", "ICMP type {type}, code {code}", "RFC 792, RFC 4443 2.1")
 
 
 def link_of(frame: bytes, has_link: bool) -> tuple[Link | None, bytearray]:
@@ -230,7 +228,7 @@ def _for_our_mac(journey: Journey) -> bool:
 def _transport(journey: Journey) -> str | None:
     protocol = journey.flow.protocol
     if protocol == journey.network.icmp:
-        return _control(journey)
+        return _icmp(journey)
     if protocol not in (ip.TCP, ip.UDP):
         journey.because(PROTOCOL, protocol=protocol)
         return "pass_protocol"
@@ -241,13 +239,13 @@ def _transport(journey: Journey) -> str | None:
     return None if journey.part is Part.WHOLE else fragments.ports(journey)
 
 
-def _control(journey: Journey) -> str | None:
+def _icmp(journey: Journey) -> str | None:
     if journey.part is not Part.WHOLE or len(journey.packet) < journey.offset + 8:
-        journey.because(CONTROL_PART)
+        journey.because(ICMP_PART)
         return "pass_icmp" if journey.to_vip else "pass_not_ours"
-    journey.is_control = True
+    journey.is_icmp = True
     kind, code = journey.packet[journey.offset : journey.offset + 2]
-    journey.because(CONTROL, type=kind, code=code)
+    journey.because(ICMP, type=kind, code=code)
     return None
 
 

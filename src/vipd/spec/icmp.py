@@ -10,8 +10,9 @@ from vipd.spec.hashes import flow_hash
 from vipd.spec.packet import Journey
 from vipd.spec.reason import rules_of
 from vipd.spec.state import Entry, Flow, Hop, ReplyEntry
-from vipd.wire import headers, icmp, ip
+from vipd.wire import headers, ip
 from vipd.wire.headers import Quote
+from vipd.wire.icmp import is_error
 
 _OTHER_END: Final = {"source": "destination", "destination": "source"}
 
@@ -37,11 +38,11 @@ REWRITTEN = _rule(
 )
 
 
-def control(journey: Journey) -> str:
-    """The outcome of an ICMP or ICMPv6 message. Its connection is only read."""
+def about_connection(journey: Journey) -> str:
+    """The outcome of an ICMP or ICMPv6 message. The connection that it is about is only read."""
     nobodys = "pass_icmp" if journey.to_vip else "pass_not_ours"
     kind = journey.packet[journey.offset]
-    if not icmp.is_error(journey.network.version, kind):
+    if not is_error(journey.network.version, kind):
         journey.because(NO_ERROR, type=kind)
         return nobodys
     quote = _quote(journey)
