@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.support.mutants import defects, ledger, population, trial  # noqa: E402 - the path comes first
-from tests.support.wires import call  # noqa: E402
+from vipd.drivers.namespace import call  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.support.mutants.defects import Defect

@@ -179,7 +179,6 @@ def test_a_packet_in_hex_and_a_frame_of_a_capture_are_told_of_alike(file: str, t
         (("--to", "web", "--packet", "00"), "--packet: --to tells already which packet it is about"),
         (("--packet", "00", *FROM), "the packet is whole already"),
         (("--to", "dns", "--flags", "SYN"), "--flags: 'SYN' is TCP's, and this is UDP; 'none' is a datagram"),
-        (("--to", "web", "--live"), "--live: asks the program on a running director's maps, and -c FILE has none"),
         (("--packet", "zz"), "--packet: 'z' at offset 0 is no hex digit"),
         (("--to", "web", "--frame", "1"), "--frame: counts the frames of --pcap FILE"),
         (("--to", "web", "--payload", "70000"), "70000 bytes do not fit into a packet"),

@@ -123,7 +123,6 @@ def test_ctrl_c_ends_it_with_what_there_is_so_far(folder: Path, monkeypatch: pyt
         (("--out", "none/out.pcap"), "cannot be written: No such file"),
         (("--picture", "a.gif"), "'a.gif' is no kind of picture; .svg, .png, .pdf"),
         (("--interface", "eth9"), "'eth9' is no interface of this director"),
-        (("--live",), "--live: asks the program on a running director's maps, and -c FILE has none"),
         (("--mtu", "5"), "--mtu: 5 is none"),
     ],
 )

@@ -20,7 +20,8 @@ from scapy.layers.l2 import Ether
 
 from tests.golden.data import INNER, OUT, Frame
 from tests.golden.identifiers import undrawn
-from tests.support.wires import CLIENT, CLIENT_MAC, OUT_MAC, VIP, Namespace, Wires, server
+from tests.support.wires import CLIENT, CLIENT_MAC, OUT_MAC, VIP, Wires, server
+from vipd.drivers.namespace import Namespace
 
 _ALL: Final = 3
 "ETH_P_ALL."

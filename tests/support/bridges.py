@@ -18,7 +18,7 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 
 from tests.support.lan import eventually
-from tests.support.wires import call
+from vipd.drivers.namespace import call
 from vipd.segment.segment import Delivery
 from vipd.segment.vlan import Vlans
 

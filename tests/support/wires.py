@@ -9,8 +9,6 @@ Nobody lives there: each neighbour is a permanent entry, which is all that a loo
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 
 from tests.support.tun import Tun
+from vipd.drivers.namespace import Namespace
 
 CLIENT: Final = {4: "198.51.100.7", 6: "2001:db8:7::7"}
 STRANGER: Final = {4: "192.0.2.77", 6: "2001:db8:aaaa::77"}
@@ -57,8 +56,6 @@ NARROW_LINK_MAC: Final = "02:00:00:00:05:40"
 SIDE_MAC: Final = "02:00:00:00:77:11"
 SERVERS: Final = 20
 
-_CLONE_NEWNET: Final = 0x40000000
-_OWN: Final = "/proc/thread-self/ns/net"
 _PERMANENT: Final = 0x80
 NOARP: Final = 0x40
 _NODAD: Final = 0x02
@@ -83,42 +80,6 @@ class Wire:
     mac: str
     program: str = "director"
     "Which of the data plane's programs looks at it."
-
-
-def call(name: str, *arguments: int) -> None:
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
-
-
-class Namespace:
-    """A network namespace without a name: closed, the kernel takes everything in it away."""
-
-    def __init__(self) -> None:
-        home = os.open(_OWN, os.O_RDONLY)
-        call("unshare", _CLONE_NEWNET)
-        try:
-            self.fd = os.open(_OWN, os.O_RDONLY)
-        finally:
-            _back_to(home)
-
-    def close(self) -> None:
-        os.close(self.fd)
-
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Interface numbers mean those of this namespace meanwhile."""
-        before = os.open(_OWN, os.O_RDONLY)
-        call("setns", self.fd, _CLONE_NEWNET)
-        try:
-            yield
-        finally:
-            _back_to(before)
-
-
-def _back_to(namespace: int) -> None:
-    call("setns", namespace, _CLONE_NEWNET)
-    os.close(namespace)
 
 
 class Wires(Namespace):

@@ -29,7 +29,9 @@ def as_json(answers: Answers, origin: str) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
     return {
         "outcome": verdict.outcome,
         "action": verdict.action,

@@ -74,12 +74,14 @@ Config = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="Of a configuration alone, not of the running director; needs no root.",
+        help="Of a configuration alone, not of the running director; needs no root, but with --live.",
     ),
 ]
 Live = Annotated[
     bool,
-    _option(_DIRECTOR, "--live", help="Ask the BPF program too, on copies of its maps; exit code 1 if it disagrees."),
+    _option(
+        _DIRECTOR, "--live", help="Ask the BPF program too, on maps of its own, as root; exit code 1 if it disagrees."
+    ),
 ]
 Secret = Annotated[
     Path | None,

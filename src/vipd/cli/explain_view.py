@@ -18,7 +18,7 @@ from vipd.explain.scene import Scene
 from vipd.explain.shown import shown as shown_frame
 from vipd.explain.shown import shown_packet
 from vipd.explain.telling import headline, told
-from vipd.explain.verdict import Answers, Verdict
+from vipd.explain.verdict import SHORTEST, Answers, Verdict
 from vipd.explain.walk import Candidate, Walk, candidates, sentence
 from vipd.model.outcome import Action
 
@@ -49,8 +49,10 @@ def show(screen: Console, answers: Answers, shown: Shown) -> None:
         screen.print(Text(headline(done, scene), _STYLES[done.decision.action]), soft_wrap=True)
         if not shown.brief:
             _show(screen, done, scene, shown)
-        if answers.verdicts and (answers.verdicts[number].wrong or not shown.brief):
-            _under(screen, "program", list(_verdict(answers.verdicts[number])))
+        if answers.verdicts:
+            verdict = answers.verdicts[number]
+            if not shown.brief or (verdict and verdict.wrong):
+                _under(screen, "program", list(_verdict(verdict)))
         if not shown.brief:
             screen.print()
     if scene.assumed and not shown.brief:
@@ -68,7 +70,10 @@ def _show(screen: Console, done: Walk, scene: Scene, shown: Shown) -> None:
         show_octets(screen, changes_of(done))
 
 
-def _verdict(verdict: Verdict) -> Iterator[RenderableType]:
+def _verdict(verdict: Verdict | None) -> Iterator[RenderableType]:
+    if verdict is None:
+        yield Text(f"not asked: the kernel runs no program on fewer than {SHORTEST} bytes", NOTE)
+        return
     if not verdict.wrong:
         yield Text(f"the BPF program does the same: {verdict.outcome}, {verdict.action}", "green")
         return

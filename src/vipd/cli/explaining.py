@@ -35,6 +35,8 @@ __all__ = ["Asked", "Of", "Shown", "explain_to"]
 _SYN: Final = "SYN"
 _ATTEMPTS: Final = 5
 "Where traffic changes what is looked at."
+_ROOM: Final = 10_000
+"Connections: the packets of a question do not fill even a small table, and a large one takes memory and time."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,6 @@ class Of:
 def explain_to(asked: Asked, of: Of, shown: Shown) -> None:
     """Prints what becomes of each packet."""
     _require_one_question(asked)
-    if of.live and of.config is not None:
-        raise refused("--live", "asks the program on a running director's maps, and -c FILE has none")
     if of.config is None and (of.drained or of.secret or of.mtu != MTU):
         option = "--drained" if of.drained else "--secret" if of.secret else "--mtu"
         raise refused(option, "goes with -c FILE: a running director has its own")
@@ -86,14 +86,19 @@ def explain_to(asked: Asked, of: Of, shown: Shown) -> None:
         print(json.dumps(as_json(answers, origin), indent=2))
     else:
         show(console(), answers, shown)
-    if any(verdict.wrong for verdict in answers.verdicts):
+    if any(verdict and verdict.wrong for verdict in answers.verdicts):
         raise typer.Exit(1)
 
 
 def _answers(asked: Asked, of: Of) -> Answers:
     if of.config is not None:
-        scene = imagine(of.config, of.secret, of.mtu).scene(of.drained)
-        return Answers(scene, list(_walks(asked, scene)))
+        made = imagine(of.config, of.secret, of.mtu)
+        if not of.live:
+            scene = made.scene(of.drained)
+            return Answers(scene, list(_walks(asked, scene)))
+        with made.live(of.drained, _ROOM) as (scene, program):
+            walks = list(_walks(asked, scene))
+            return Answers(scene, walks, [program.ask(done) for done in walks])
     from vipd.cli.source import service_names
     from vipd.rehearsal.running import require_privileges, running
 

@@ -1,10 +1,12 @@
-"""A director made up of a configuration file: what explain, test and replay have in common. Needs no root."""
+"""A director made up of a configuration file: what explain, test and replay have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vipd.config import Loaded, load
 from vipd.errors import ConfigError
@@ -14,6 +16,9 @@ from vipd.explain.imagined import MTU, imagined
 from vipd.explain.scene import Scene
 from vipd.model.director import Director
 from vipd.model.keys import SECRET_BYTES
+
+if TYPE_CHECKING:
+    from vipd.rehearsal.live import Live
 
 SMALLEST_MTU, LARGEST_MTU = 1280, 65_535
 
@@ -31,6 +36,16 @@ class Imagined:
     def scene(self, drained: Iterable[str] = (), where: str = "--drained") -> Scene:
         """`drained`: servers as `vipd drain` takes them; `where`: as errors name these."""
         return imagined(self.director, self.secret, self.mtu, drains(where, drained, self.director))
+
+    @contextmanager
+    def live(self, drained: Iterable[str] = (), connections: int | None = None) -> Iterator[tuple[Scene, Live]]:
+        """The same, and the BPF program in it; as root. `connections`: for how many there is room at the most."""
+        from vipd.rehearsal.configured import configured
+
+        most = self.director.connections if connections is None else min(connections, self.director.connections)
+        director = replace(self.director, connections=most)
+        with configured(director, self.secret, self.mtu, drains("--drained", drained, director)) as made:
+            yield made
 
 
 def imagine(file: Path, secret: Path | None = None, mtu: int = MTU, called: str = "--secret") -> Imagined:

@@ -13,7 +13,7 @@ EXAMPLES: Final = {
     "replay": "Examples:\n\nvipd replay monday.pcap -c vipd.yaml --out sent.pcap\n\n"
     "vipd replay monday.pcap -c vipd.yaml --picture load.svg\n\n"
     "tcpdump -w - -r monday.pcap 'host 192.0.2.10' | vipd replay - -c vipd.yaml --json\n\n"
-    "vipd replay monday.pcap --live"
+    "vipd replay monday.pcap -c vipd.yaml --live"
 }
 
 
@@ -23,12 +23,17 @@ def replay(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", metavar="FILE", help="A configuration alone, not the running director's; needs no root."
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="A configuration alone, not the running director's; needs no root, but with --live.",
         ),
     ] = None,
     live: Annotated[
         bool,
-        typer.Option("--live", help="Through the BPF program too, on copies of its maps; exit code 1 if it disagrees."),
+        typer.Option(
+            "--live", help="Through the BPF program too, on maps of its own, as root; exit code 1 if it disagrees."
+        ),
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="What came out, as a capture.")

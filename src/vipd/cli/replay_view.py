@@ -13,6 +13,7 @@ from vipd.anatomy.show import count
 from vipd.cli.frame.look import FAULT, NOTE
 from vipd.cli.output import Column, console, fitted
 from vipd.explain.replay import Replay
+from vipd.explain.verdict import SHORTEST
 from vipd.explain.walk import method_text, server_text
 from vipd.model.outcome import OUTCOMES
 
@@ -51,6 +52,9 @@ def show(made: Replay, sent: int, interrupted: bool) -> None:
     _outcomes(screen, made)
     if made.asked:
         _program(screen, made)
+    if made.too_short:
+        told = f"{count(made.too_short, 'frame')} of fewer than {SHORTEST} bytes not asked about: the kernel takes none"
+        screen.print(Text(told, NOTE), soft_wrap=True)
     if idle:
         screen.print(Text(f"no packet for {', '.join(idle)}", NOTE), soft_wrap=True)
 
@@ -118,7 +122,7 @@ def _program_as_json(made: Replay) -> dict[str, Any] | None:
         }
         for each in made.first_disagreements
     ]
-    return {"asked": made.asked, "disagreements": dict(made.disagreements), "first": first}
+    return {"asked": made.asked, "too_short": made.too_short, "disagreements": dict(made.disagreements), "first": first}
 
 
 def as_json(made: Replay, source: str, director: str, sent: int) -> str:

@@ -49,8 +49,6 @@ class Wanted:
 def replay_to(wanted: Wanted) -> None:
     if wanted.picture is not None:
         plot.require(wanted.picture)
-    if wanted.live and wanted.config is not None:
-        raise refused("--live", "asks the program on a running director's maps, and -c FILE has none")
     with ExitStack() as stack:
         made = _director(wanted, stack)
         source = stack.enter_context(of_file(wanted.file, Form.CAPTURE))
@@ -72,7 +70,10 @@ def replay_to(wanted: Wanted) -> None:
 
 def _director(wanted: Wanted, stack: ExitStack) -> Replay:
     if wanted.config is not None:
-        return _begun(wanted, imagine(wanted.config, wanted.secret, wanted.mtu).scene())
+        made = imagine(wanted.config, wanted.secret, wanted.mtu)
+        if not wanted.live:
+            return _begun(wanted, made.scene())
+        return _begun(wanted, *stack.enter_context(made.live()))
     from vipd.cli.source import service_names
     from vipd.rehearsal.live import live
     from vipd.rehearsal.running import require_privileges, running

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Final
 
+from vipd.dataplane.shield import shielded
 from vipd.errors import DataplaneError, EnvironmentProblem
 
 KERNEL_NEEDED: Final = (6, 1)
@@ -135,9 +136,10 @@ def lib() -> ctypes.CDLL:
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """What libbpf says meanwhile."""
+    """What libbpf says meanwhile. Ctrl-C waits: it would be lost in the function that libbpf says it to."""
     _said.clear()
-    yield _said
+    with shielded():
+        yield _said
 
 
 def check(result: int, step: str) -> int:

@@ -145,7 +145,8 @@ def _device(path: Path) -> str:
     return f"{os.major(number)}:{os.minor(number)}"
 
 
-def _set_constants(candidate: Object, secret: bytes, buckets: int) -> bytes:
+def set_constants(candidate: Object, secret: bytes, buckets: int) -> bytes:
+    """Before it is loaded; what its struct config is then."""
     config = np.frombuffer(candidate.constant("config"), _abi.CONFIG)
     config["hash_key"], config["flow_key"] = hash_keys(secret)
     config["buckets"] = buckets
@@ -157,8 +158,8 @@ def _set_constants(candidate: Object, secret: bytes, buckets: int) -> bytes:
 def _create(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: Sizes) -> Pins:
     candidate.resize("connections", sizes.buckets)
     candidate.resize("slots", sizes.slots)
-    _require_memory(candidate)
-    _set_constants(candidate, secret, sizes.buckets)
+    require_memory(candidate)
+    set_constants(candidate, secret, sizes.buckets)
     candidate.load()
     try:
         for name, table in candidate.maps.items():
@@ -181,7 +182,8 @@ def _pin_of(directory: Path, program: str) -> Path:
     return directory / f"{_PROGRAM}{program}"
 
 
-def _require_memory(candidate: Object) -> None:
+def require_memory(candidate: Object) -> None:
+    """Room for its maps, as they are sized now."""
     needed = sum(memory_of(candidate.shape(name)) for name in candidate.map_names)
     meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     available = int(meminfo["MemAvailable"].split()[0]) * 1024
@@ -219,7 +221,7 @@ def _adopt(directory: Path, lock: int, candidate: Object, secret: bytes, sizes: 
     finally:
         for table in held.values():
             table.close()
-    config = _set_constants(candidate, secret, sizes.buckets)
+    config = set_constants(candidate, secret, sizes.buckets)
     # A build that knew no point-to-point links has pinned no program for them.
     pins = {name: _pin_of(directory, name) for name in PROGRAMS}
     running = {name: Program(unpinned(path), owned=True) for name, path in pins.items() if path.exists()}

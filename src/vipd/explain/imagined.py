@@ -12,7 +12,7 @@ from vipd.model.director import Address, Director, Endpoint, table_buckets, with
 from vipd.model.keys import SECRET_BYTES, hash_keys
 from vipd.model.state import Egress, HeldService
 from vipd.spec import Configuration, Interface, State
-from vipd.spec.configuration import Keys, numbered
+from vipd.spec.configuration import Keys, Server, Service, numbered
 from vipd.spec.routes import Answer, Way
 
 MTU: Final = 1500
@@ -20,6 +20,7 @@ START: Final = 1 << 40
 "Of the clock; any would do, but for 0."
 FIRST_IFINDEX: Final = 2
 "1 is the loopback's, on every machine."
+_MACS_FROM: Final = 2
 NO_SECRET: Final = bytes(SECRET_BYTES)
 
 
@@ -31,35 +32,35 @@ class ImaginedNetwork:
     mtu: int
     servers: Mapping[Address, bytes]
     "Their MAC addresses."
+    outside: int = FIRST_IFINDEX
 
     @classmethod
-    def of(cls, director: Director, mtu: int) -> ImaginedNetwork:
+    def of(cls, director: Director, mtu: int, first: int = FIRST_IFINDEX) -> ImaginedNetwork:
+        """`first`: the first interface's number."""
         found = dict.fromkeys(server.address for service in director.services for server in service.servers)
-        return cls(director, mtu, {address: _mac(2, number) for number, address in enumerate(found, 1)})
+        return cls(director, mtu, {address: _mac(2, number) for number, address in enumerate(found, 1)}, first)
 
     @property
     def interfaces(self) -> dict[int, str]:
-        return dict(enumerate(self.director.interfaces, FIRST_IFINDEX))
-
-    @property
-    def outside(self) -> int:
-        return FIRST_IFINDEX
+        return dict(enumerate(self.director.interfaces, self.outside))
 
     @property
     def inside(self) -> int:
-        return FIRST_IFINDEX + len(self.director.interfaces) - 1
+        return self.outside + len(self.director.interfaces) - 1
 
     def mac(self, ifindex: int) -> bytes:
-        return _mac(0, ifindex)
+        return _mac(0, ifindex - self.outside + _MACS_FROM)
 
     def router(self, ifindex: int) -> bytes:
-        return _mac(1, ifindex)
+        return _mac(1, ifindex - self.outside + _MACS_FROM)
 
     def ask(self, ingress: int, destination: Address) -> Way:
         mac = self.servers.get(destination)
         if mac is not None:
             return Way(Answer.NEIGHBOUR, self.inside, self.mtu, mac, self.mac(self.inside), gateway=False)
-        if destination.is_loopback or (destination.version == 6 and destination.is_multicast):
+        # The kernel forwards none of these (net/core/filter.c, rt6_need_strict).
+        local = destination.version == 6 and (destination.is_multicast or destination.is_link_local)
+        if destination.is_loopback or local:
             return Way(Answer.NO_ROUTE, ingress)
         return Way(
             Answer.NEIGHBOUR, self.outside, self.mtu, self.router(self.outside), self.mac(self.outside), gateway=True
@@ -72,12 +73,15 @@ def _mac(kind: int, number: int) -> bytes:
 
 
 def imagined(
-    director: Director, secret: bytes | None = None, mtu: int = MTU, drained: frozenset[Drain] = frozenset()
+    director: Director,
+    secret: bytes | None = None,
+    mtu: int = MTU,
+    drained: frozenset[Drain] = frozenset(),
+    first: int = FIRST_IFINDEX,
 ) -> Scene:
-    """`secret` None: nobody knows it, and one of zeros takes its place."""
-    network = ImaginedNetwork.of(director, mtu)
-    held = held_by(director, secret, drained)
-    services, servers = numbered(held.values())
+    """`secret` None: nobody knows it, and one of zeros takes its place. `first`: the first interface's number."""
+    network = ImaginedNetwork.of(director, mtu, first)
+    services, servers = _numbered(held_by(director, secret, drained))
     client, flow = hash_keys(secret or NO_SECRET)
     interfaces = network.interfaces
     configuration = Configuration(
@@ -98,6 +102,13 @@ def imagined(
         tuple(_assumptions(network, drained)),
         secret is not None,
     )
+
+
+def _numbered(held: Mapping[Endpoint, HeldService]) -> tuple[dict[int, Service], dict[int, Server]]:
+    """With the numbers that the control plane gives them (control.plan), in the configuration's order."""
+    services, servers = numbered(held[endpoint] for endpoint in sorted(held, key=str))
+    numbers = {service.endpoint: number for number, service in services.items()}
+    return {numbers[endpoint]: services[numbers[endpoint]] for endpoint in held}, servers
 
 
 def held_by(

@@ -42,7 +42,7 @@ class Beside(Protocol):
 
     def pass_time(self, now: int, sweep: bool) -> None: ...
 
-    def ask(self, done: Walk) -> Verdict: ...
+    def ask(self, done: Walk) -> Verdict | None: ...
 
 
 class Disagreement(NamedTuple):
@@ -71,6 +71,8 @@ class Replay:
         "By server."
         self.asked = 0
         "Packets that the BPF program had too."
+        self.too_short = 0
+        "Packets that it could not have."
         self.disagreements: Counter[str] = Counter()
         "Packets with which it did otherwise, by the specification's outcome."
         self.first_disagreements: list[Disagreement] = []
@@ -105,8 +107,11 @@ class Replay:
         return done
 
     def _compare(self, done: Walk, beside: Beside) -> None:
-        self.asked += 1
         verdict = beside.ask(done)
+        if verdict is None:
+            self.too_short += 1
+            return
+        self.asked += 1
         if verdict.wrong:
             self.disagreements[done.decision.outcome] += 1
             if len(self.first_disagreements) < _FIRST:

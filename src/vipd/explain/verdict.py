@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from vipd.explain.scene import Scene
 from vipd.explain.walk import Walk
+
+SHORTEST: Final = 14
+"Bytes of a frame that the kernel runs an XDP program on (net/bpf/test_run.c): an Ethernet header."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +27,5 @@ class Verdict:
 class Answers:
     scene: Scene
     walks: list[Walk]
-    verdicts: list[Verdict] = field(default_factory=list)
-    "Of the BPF program, one for each walk where it was asked."
+    verdicts: list[Verdict | None] = field(default_factory=list)
+    "Of the BPF program, one for each walk where it was asked; None where the frame is too short for it."

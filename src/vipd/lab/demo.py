@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vipd.dataplane.shield import shielded
 from vipd.lab.across import across
 from vipd.lab.client import Result
 from vipd.lab.director import Director
 from vipd.lab.frames import Paths, paths
-from vipd.lab.interrupt import shielded
 from vipd.lab.lab import Lab, down, lab_of
 from vipd.lab.tap import ReplyCounter, Tap, captured, tapped
 from vipd.lab.topology import FAMILIES, TOPOLOGIES, Service, Topology

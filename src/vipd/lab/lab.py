@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
+from vipd.dataplane.shield import shielded
 from vipd.errors import ConfigError, DirectorError, EnvironmentProblem, Problem
 from vipd.lab import lines, process
 from vipd.lab.configuration import director_configuration
 from vipd.lab.inhabitants import Inhabitants
-from vipd.lab.interrupt import interruptible, shielded
+from vipd.lab.interrupt import interruptible
 from vipd.lab.network import Network, demolish, namespace_of, namespaces_of
 from vipd.lab.process import Process, entering
 from vipd.lab.topology import FAMILIES, TOPOLOGIES, Topology, methods_of

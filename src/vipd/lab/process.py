@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from vipd.dataplane.shield import shielded
 from vipd.errors import DirectorError
 from vipd.lab import namespace
-from vipd.lab.interrupt import shielded
 
 _STARTED_FIELD: Final = 19
 "Of /proc/PID/stat, counted after the command's name (proc(5): field 22)."

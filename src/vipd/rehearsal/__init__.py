@@ -1,1 +1,1 @@
-"""A running director's maps in the specification's words, and its program on copies of them. Changes nothing."""
+"""The BPF program beside the specification, on copies of a running director's maps or on a configuration's."""

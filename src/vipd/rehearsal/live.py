@@ -1,4 +1,4 @@
-"""The BPF program asked what the specification was, on copies of a running director's maps, which stay as they are.
+"""The BPF program asked what the specification was; of a running director on copies of its maps, which are left alone.
 
 What the control plane wrote is copied as it is, what packets change as far as the specification looked:
 with the very values that it saw.
@@ -20,7 +20,7 @@ from vipd.dataplane.maps import Map
 from vipd.dataplane.pins import BUILT
 from vipd.dataplane.tables import INDEX
 from vipd.errors import BusyError
-from vipd.explain.verdict import Verdict
+from vipd.explain.verdict import SHORTEST, Verdict
 from vipd.explain.walk import Walk
 from vipd.model.outcome import Action
 from vipd.rehearsal.reading import fragment_row
@@ -28,6 +28,7 @@ from vipd.rehearsal.rows import ROWS, ports_row
 from vipd.rehearsal.running import Running
 from vipd.rehearsal.stage import Room, Stage, loaded_stage
 from vipd.rehearsal.tables import Connections
+from vipd.spec.configuration import Keys
 from vipd.spec.hashes import flow_hash
 from vipd.spec.state import Entry, Flow, ReplyEntry
 from vipd.spec.table import buckets
@@ -41,13 +42,15 @@ _XDP: Final = ("aborted", "drop", "pass", "tx", "redirect")
 
 
 class Live:
-    def __init__(self, found: Running, stage: Stage) -> None:
-        self._found, self._stage = found, stage
-        self._connections = Connections(stage.table, found.scene.configuration.keys)
+    def __init__(self, stage: Stage, keys: Keys) -> None:
+        self._stage = stage
+        self._connections = Connections(stage.table, keys)
 
-    def ask(self, done: Walk) -> Verdict:
-        """The walk's own packet; walks come in their order."""
+    def ask(self, done: Walk) -> Verdict | None:
+        """The walk's own packet; walks come in their order. None: too short for the kernel to run a program on."""
         stage, packet = self._stage, done.packet
+        if len(packet.frame) < SHORTEST:
+            return None
         outcomes, events = self._counted("outcomes"), self._counted("events")
         program = ETHERNET if packet.ingress.ethernet else POINT_TO_POINT
         run = stage.run(packet.frame, packet.ingress.ifindex, program)
@@ -111,7 +114,7 @@ def live(found: Running, program: Path = BUILT, remembering: bool = True) -> Ite
             _copy_state(found, stage)
         _require_same(found, stage, remembering)
         stage.set_clock(found.scene.now)
-        yield Live(found, stage)
+        yield Live(stage, found.scene.configuration.keys)
 
 
 def _copy_array(source: Map, stage: Stage) -> None:

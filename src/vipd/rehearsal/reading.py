@@ -60,7 +60,8 @@ class Region(Sequence[int]):
     def __getitem__(self, index: slice) -> list[int]: ...
     def __getitem__(self, index: int | slice) -> int | list[int]:
         if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(self._count))]
+            found: list[int] = self._slots[self._start : self._start + self._count][index].tolist()
+            return found
         if not -self._count <= index < self._count:
             raise IndexError(index)
         return int(self._slots[self._start + index % self._count])

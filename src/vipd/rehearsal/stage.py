@@ -18,11 +18,12 @@ from vipd.dataplane import _abi
 from vipd.dataplane.libbpf import check, lib
 from vipd.dataplane.links import ETHERNET, PROGRAMS
 from vipd.dataplane.maps import Map, Rows
-from vipd.dataplane.pins import BUILT, Pins
+from vipd.dataplane.pins import BUILT, Pins, require_memory
 from vipd.dataplane.program import Object, Program, Run
 from vipd.dataplane.tables import INDEX
 from vipd.dataplane.xdp import XdpDataplane
 from vipd.rehearsal.asking import REHEARSAL, KernelRoutes
+from vipd.rehearsal.reading import Written
 
 _BYTE: Final = np.dtype("u1")
 _ARRAY, _MMAPABLE = 2, 1 << 10
@@ -104,6 +105,14 @@ class Stage:
         programs = {name: self.programs[name] for name in PROGRAMS}
         return XdpDataplane(Pins(Path("/nonexistent"), nowhere, self.maps, programs, adopted=False))
 
+    def written(self) -> Written:
+        """What the control plane wrote."""
+        listening: set[int] = set()
+        for name, key in (("services", _abi.SERVICE_KEY), ("service_ranges", _abi.SERVICE_RANGE)):
+            listening.update(self.maps[name].items(key, INDEX)[1].tolist())
+        services, servers = self.rows("service_table", _abi.SERVICE), self.rows("real_servers", _abi.REAL_SERVER)
+        return Written(services, servers, self.slots, listening)
+
     def set_clock(self, now: int) -> None:
         """Nanoseconds. 0 would be the kernel's own clock."""
         row = np.zeros(1, _abi.SWEEPER)
@@ -132,6 +141,7 @@ def loaded_stage(room: Room, config: Rows, director: Path = BUILT) -> Iterator[S
             for field in ("hash_key", "flow_key", "next_hop_age"):
                 constant[field] = config[field]
             constant["buckets"] = room.buckets
+        require_memory(built)
         built.load()
         for name in rehearsal.map_names:
             rehearsal.reuse(name, built.maps[name].fd)

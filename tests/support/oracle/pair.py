@@ -15,7 +15,6 @@ from tests.support.oracle.entries import Entries
 from tests.support.oracle.images import Images
 from tests.support.oracle.network import PORTS, has_ethernet, machines, ports
 from tests.support.oracle.plane import DIRECTOR, START, Plane, loaded_plane
-from tests.support.oracle.reading import written_by
 from tests.support.oracle.wanted import KEYS, Wanted
 from tests.support.oracle.worlds import LOCAL
 from tests.support.wires import Wires
@@ -118,7 +117,7 @@ class Pair:
                 self.images.draw(name, number, None)
 
     def _read(self) -> None:
-        services, servers = written_by(self.plane).services_and_servers()
+        services, servers = self.plane.stage.written().services_and_servers()
         self.configuration = Configuration(
             services,
             servers,
