@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Fills what lies around a frame with bytes that are nobody's, and looks at them when the
- * director is done. For tests; never part of a package.
+ * director is done; or leaves little room before it. For tests; never part of a package.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -83,6 +83,49 @@ int surrounded(struct xdp_md *ctx)
 	around->begin = (long)ctx->data;
 	around->end = (long)ctx->data_end;
 	bpf_tail_call(ctx, &directors, around->program);
+	return XDP_ABORTED;
+}
+
+#define HEADROOM 256 /* before a frame; the kernel keeps some of it */
+#define MOST 2048
+
+/* Room before a frame, and the frame while it moves. */
+struct cramping {
+	__u32 program; /* of `directors` */
+	__u32 room;    /* bytes that the director may add */
+	__u32 found;   /* bytes that there would be */
+	__u8 frame[MOST];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct cramping);
+} cramping SEC(".maps");
+
+/* As from a driver that leaves little room: the frame moves to the front of what there is. */
+SEC("xdp.frags")
+int cramped(struct xdp_md *ctx)
+{
+	__u32 zero = 0, size = bpf_xdp_get_buff_len(ctx);
+	struct cramping *cramp = bpf_map_lookup_elem(&cramping, &zero);
+	__u32 taken;
+
+	if (!cramp || size < 14 || size > MOST)
+		return XDP_ABORTED;
+	if (bpf_xdp_load_bytes(ctx, 0, cramp->frame, size))
+		return XDP_ABORTED;
+	for (taken = HEADROOM; taken > 0; taken -= 4)
+		if (!bpf_xdp_adjust_head(ctx, -(int)taken))
+			break;
+	cramp->found = taken;
+	if (cramp->room > taken || bpf_xdp_adjust_head(ctx, cramp->room) ||
+	    bpf_xdp_adjust_tail(ctx, (int)(cramp->room - taken)) ||
+	    bpf_xdp_store_bytes(ctx, 0, cramp->frame, size))
+		return XDP_ABORTED;
+	bpf_tail_call(ctx, &directors, cramp->program);
 	return XDP_ABORTED;
 }
 

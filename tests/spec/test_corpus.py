@@ -72,7 +72,8 @@ def test_cut_and_flipped_frames_are_what_the_specification_makes_of_them() -> No
         shares = [pool.submit(run, CORPUS[n::WORKERS], FLIPS / 100, SEED + n) for n in range(WORKERS)]
         met = sum((each.result() for each in shares), start=Met())
     print(f"\nSPEC_SEED={SEED} CORPUS_FLIPS={FLIPS:g}: {len(CORPUS)} frames, {dict(met.done)},")
-    print(f"each alone and between {len(FILLINGS)} fillings: {(1 + len(FILLINGS)) * met.done.total()} runs")
+    print(f"each alone, between {len(FILLINGS)} fillings, and once more for what XDP is told: ", end="")
+    print(f"{(2 + len(FILLINGS)) * met.done.total()} runs")
     print({name: met.outcomes[name] for name in OUTCOMES if met.outcomes[name]})
     if met.wrong:
         pytest.fail("\n\n".join(met.wrong), pytrace=False)

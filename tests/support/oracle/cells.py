@@ -71,7 +71,7 @@ SELDOM: Final = frozenset(Cell("drop_no_ethernet", "tun", family) for family in 
 "Not every run meets these: addresses must be alike by chance."
 
 UNREACHABLE: Final[Mapping[str, str]] = {
-    "drop_no_room_in_frame": "the kernel's test runs give every frame 256 bytes of headroom",
+    "drop_no_room_in_frame": "the kernel's test runs give every frame 256 bytes of headroom (but see test_room)",
     "pass_extension_header IPv4, pass_options IPv6": "IPv6 has extension headers, IPv4 has options",
     "pass_not_ip IPv4, IPv6; pass_vlan IPv4, IPv6": "that is what they say: the frame is of neither",
     "drop_ttl dr, local": "a bridge does not look at the TTL, nor does the director itself",

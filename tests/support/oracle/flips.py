@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from tests.support.oracle.corpus import Case, before
 from tests.support.oracle.network import has_ethernet
-from tests.support.oracle.pair import Disagreement, Pair, action, differences, pairs, told
+from tests.support.oracle.pair import Disagreement, Pair, action, differences, pairs, told, wrong_end
 from tests.support.oracle.plane import DIRECTOR
 from tests.support.oracle.rewind import Moment
 from tests.support.oracle.runner import Runner
 from tests.support.oracle.surroundings import Surroundings, surroundings
 from tests.support.wires import Wires
+from vipd.dataplane import _abi
 from vipd.dataplane.links import ETHERNET, POINT_TO_POINT
+from vipd.dataplane.program import Run
 from vipd.spec import Decision
 
 FILLINGS: Final = (b"\xff" * 8, bytes.fromhex("4500 0800 86dd 2a11"))
@@ -26,6 +30,7 @@ LEAST: Final = 14
 "Bytes of the shortest frame that the kernel runs a program on."
 BUCKETS: Final = 16
 _ENOUGH: Final = 20
+_OUTCOMES: Final = [kind.name.lower() for kind in _abi.Outcome]
 
 
 @dataclass(slots=True)
@@ -52,23 +57,45 @@ class Bench:
         self._moment = Moment(pair)
 
     def check(self, port: str, frame: bytes) -> str:
-        """The frame alone, then with each filling around it; its outcome. Raises Disagreement."""
-        decision = self._pair.send(port, frame)
-        self._moment.again(decision.draft)
+        """The frame alone, then with each filling around it; its outcome. Raises Disagreement.
+
+        Where the looking is done, what the director returned is not known: with ones around, it runs once more.
+        """
+        decision = self.alone(port, frame)
+        program, ingress = ETHERNET if has_ethernet(port) else POINT_TO_POINT, self._pair.ports[port].ifindex
+        ones = self._around.returned(frame, ingress, program, FILLINGS[0])
+        self._compare(frame, decision, ingress, ones, FILLINGS[0])
         for fill in FILLINGS:
-            self._surrounded(port, frame, decision, fill)
-            self._moment.again(decision.draft)
+            there = self._around.run(frame, ingress, program, fill)
+            run = replace(there.run, action=action(decision, ingress))
+            self._compare(frame, decision, ingress, run, fill, there.damage(fill, program))
         return decision.outcome
 
-    def _surrounded(self, port: str, frame: bytes, decision: Decision, fill: bytes) -> None:
-        program = ETHERNET if has_ethernet(port) else POINT_TO_POINT
-        ingress = self._pair.ports[port].ifindex
-        there = self._around.run(frame, ingress, program, fill)
-        # What the director returned is not known here; alone it was right.
-        run = replace(there.run, action=action(decision, ingress))
-        wrong = [*differences(self._pair, decision, ingress, run), *there.damage(fill, program)]
+    def _compare(
+        self, frame: bytes, decision: Decision, ingress: int, run: Run, fill: bytes, damage: Iterable[str] = ()
+    ) -> None:
+        wrong = [*differences(self._pair, decision, ingress, run), *damage]
         if wrong:
             raise Disagreement(f"{decision.outcome}, with {fill.hex()} around it", wrong, told(decision, frame))
+        self._moment.again(decision.draft)
+
+    def alone(self, port: str, frame: bytes) -> Decision:
+        """What the frame ends in, with all the room there is. Raises Disagreement."""
+        decision = self._pair.send(port, frame)
+        self._moment.again(decision.draft)
+        return decision
+
+    def cramped(self, port: str, frame: bytes, decision: Decision, room: int) -> tuple[str, list[str]]:
+        """The outcome with so much room before the frame, and what else is not as in `decision`."""
+        program, ingress = ETHERNET if has_ethernet(port) else POINT_TO_POINT, self._pair.ports[port].ifindex
+        memory = self._pair.plane.memory
+        before = memory["outcomes"].copy()
+        run = self._around.cramped(frame, ingress, program, room)
+        [number] = np.flatnonzero((memory["outcomes"] != before).any(axis=1)).tolist()
+        # This run is not compared; what it counted, the images count too.
+        self._pair.images.restore({name: memory[name].tobytes() for name in ("outcomes", "events")}, ())
+        self._moment.again(decision.draft)
+        return _OUTCOMES[number], list(wrong_end(decision, ingress, run))
 
 
 def variants(case: Case, share: float, choose: random.Random) -> Iterator[tuple[str, bytes]]:

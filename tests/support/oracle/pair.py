@@ -173,7 +173,7 @@ def decided(pair: Pair, port: str, frame: bytes) -> Decision:
 
 def differences(pair: Pair, decision: Decision, ingress: int, run: Run) -> list[str]:
     """What a run of the program did otherwise; the specification's state goes on."""
-    wrong = list(_wrong_end(decision, ingress, run))
+    wrong = list(wrong_end(decision, ingress, run))
     pair.images.count("outcomes", decision.outcome)
     for event in decision.events:
         pair.images.count("events", event)
@@ -185,7 +185,8 @@ def action(decision: Decision, ingress: int) -> int:
     return _ACTIONS.get(decision.action) or (_TX if decision.egress == ingress else _REDIRECT)
 
 
-def _wrong_end(decision: Decision, ingress: int, run: Run) -> Iterator[str]:
+def wrong_end(decision: Decision, ingress: int, run: Run) -> Iterator[str]:
+    """What left, and how, otherwise than it should."""
     expected = action(decision, ingress)
     if run.action != expected:
         yield f"action: the program {run.action}, the specification {expected}"

@@ -1,4 +1,4 @@
-"""A frame with something to read, and to damage, right before and behind it: bytes that are nobody's."""
+"""A frame with something to read, and to damage, right before and behind it: bytes that are nobody's; or no room."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _LOOPBACK: Final = 1
 _BPF_XDP: Final = 37
 _LAYOUT: Final = Struct(f"=5QII{AROUND}s{AROUND}s")
 "struct surroundings of bpf/harness.bpf.c."
+_CRAMPING: Final = Struct("=3I2048s")
+"struct cramping of the same."
 _PROGRAMS: Final = (ETHERNET, POINT_TO_POINT)
 
 
@@ -55,21 +57,39 @@ class Surroundings:
     """Within `surroundings`."""
 
     def __init__(self, harness: Object, plane: Plane) -> None:
-        self._program = harness.programs["surrounded"]
+        self._programs = harness.programs
         self._memory = harness.maps["surroundings"].memory(np.dtype(f"V{_LAYOUT.size}")).view("u1")
+        self._cramping = harness.maps["cramping"].memory(np.dtype(f"V{_CRAMPING.size}")).view("u1")
         for number, name in enumerate(_PROGRAMS):
             fd = plane.programs[name].fd
             harness.maps["directors"].update(number.to_bytes(4, "little"), fd.to_bytes(4, "little"))
 
     def run(self, frame: bytes, ifindex: int, program: str, fill: bytes) -> Surrounded:
         """As Plane.run, but what the director returned is lost; `fill`: eight bytes."""
-        number = int.from_bytes(fill, "little")
-        wanted = _LAYOUT.pack(number, 0, 0, 0, 0, _PROGRAMS.index(program), 0, b"", b"")
-        self._memory[:] = np.frombuffer(wanted, "u1")
-        run = self._program.run(frame, repeat=2, ifindex=ifindex)
+        self._fill(program, fill)
+        run = self._programs["surrounded"].run(frame, repeat=2, ifindex=ifindex)
         _, begin, end, begin_now, end_now, _, filled, before, behind = _LAYOUT.unpack(self._memory.tobytes())
         assert filled, f"{len(frame)} bytes: there was no room around the frame"
         return Surrounded(run, begin - begin_now, end_now - end, before, behind)
+
+    def returned(self, frame: bytes, ifindex: int, program: str, fill: bytes) -> Run:
+        """The same again, without a look at what lies around: what the director returned is known."""
+        self._fill(program, fill)
+        return self._programs["surrounded"].run(frame, ifindex=ifindex)
+
+    def _fill(self, program: str, fill: bytes) -> None:
+        number = int.from_bytes(fill, "little")
+        wanted = _LAYOUT.pack(number, 0, 0, 0, 0, _PROGRAMS.index(program), 0, b"", b"")
+        self._memory[:] = np.frombuffer(wanted, "u1")
+
+    def cramped(self, frame: bytes, ifindex: int, program: str, room: int) -> Run:
+        """As Plane.run, with so many bytes before the frame that the director may take, as some drivers have it."""
+        wanted = _CRAMPING.pack(_PROGRAMS.index(program), room, 0, b"")
+        self._cramping[:] = np.frombuffer(wanted, "u1")
+        run = self._programs["cramped"].run(frame, ifindex=ifindex)
+        _, _, found, _ = _CRAMPING.unpack(self._cramping.tobytes())
+        assert found >= room, f"{len(frame)} bytes: there were {found} bytes before the frame, not {room}"
+        return run
 
 
 @contextmanager
