@@ -10,11 +10,10 @@ import pytest
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX
 from tests.support.hashes import buckets_of, client_slot, flow_hash
+from tests.support.marks import each_family, each_protocol
 from tests.support.packets import (
     CLIENT_PORT,
-    FAMILIES,
     PORT,
-    PROTOCOLS,
     altered,
     answer,
     framed,
@@ -26,8 +25,6 @@ from tests.support.tables import MAGLEV, TCP, UDP, Director, Load, now, ticks
 from tests.support.wires import CLIENT, CLIENT_MAC, VIP, server, server_mac
 from vipd.dataplane._abi import ConnectionState, Method
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
-each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=["tcp", "udp"])
 SECOND_VIP: Final = {4: "203.0.113.20", 6: "2001:db8:f::20"}
 BUCKETS: Final = 64
 

@@ -11,9 +11,9 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, frag
 from scapy.packet import Raw
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT
+from tests.support.marks import each_family
 from tests.support.packets import (
     CLIENT_PORT,
-    FAMILIES,
     HEADER,
     PORT,
     framed,
@@ -29,7 +29,6 @@ from tests.support.wires import CLIENT, CLIENT_MAC, VIP, server, server_mac
 from vipd.dataplane import _abi
 from vipd.dataplane._abi import ConnectionState, Method, ServerStatus
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
 ID: Final = 0xCAFE
 DATA: Final = bytes(range(256)) * 16
 

@@ -19,7 +19,8 @@ from scapy.layers.sctp import SCTP
 from scapy.packet import Raw
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT
-from tests.support.packets import FAMILIES, PORT, altered, framed, ip, request, segment, sent, tcp, udp
+from tests.support.marks import each_family
+from tests.support.packets import PORT, altered, framed, ip, request, segment, sent, tcp, udp
 from tests.support.tables import TCP as TCP_NUMBER
 from tests.support.tables import UDP as UDP_NUMBER
 from tests.support.tables import Director, row
@@ -27,7 +28,6 @@ from tests.support.wires import CLIENT, CLIENT_MAC, STRANGER, VIP, server, serve
 from vipd.dataplane import _abi
 from vipd.dataplane._abi import Method
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
 LONG: Final = PadN(optdata=bytes(250))
 
 

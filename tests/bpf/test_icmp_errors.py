@@ -19,6 +19,7 @@ from scapy.layers.inet6 import (
 from scapy.packet import Raw
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT, Result
+from tests.support.marks import each_family, each_protocol
 from tests.support.packets import (
     CLIENT_PORT,
     FAMILIES,
@@ -50,8 +51,6 @@ from tests.support.wires import (
 )
 from vipd.dataplane._abi import Method, ServerStatus
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
-each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=["tcp", "udp"])
 ROUTER: Final = {4: "192.0.2.254", 6: "2001:db8:aaaa::fe"}
 "Somewhere on the way: where errors come from."
 SERVER_PORT: Final = 8080

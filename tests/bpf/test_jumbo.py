@@ -10,12 +10,12 @@ from scapy.layers.inet import IP
 from scapy.packet import Raw
 
 from tests.support.bpf import XDP_REDIRECT, XDP_TX
-from tests.support.packets import FAMILIES, HEADER, PORT, altered, framed, ip, later, request, sent, udp
+from tests.support.marks import each_family
+from tests.support.packets import HEADER, PORT, altered, framed, ip, later, request, sent, udp
 from tests.support.tables import UDP, Director
 from tests.support.wires import CLIENT_MAC, VIP, Wires, server, server_mac
 from vipd.dataplane._abi import Method
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
 PAYLOAD = bytes(range(256)) * 35
 
 

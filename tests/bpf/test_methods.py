@@ -7,11 +7,10 @@ from typing import Final
 import pytest
 
 from tests.support.bpf import XDP_PASS, XDP_REDIRECT, XDP_TX
+from tests.support.marks import each_family, each_protocol
 from tests.support.packets import (
     CLIENT_PORT,
-    FAMILIES,
     PORT,
-    PROTOCOLS,
     altered,
     answer,
     framed,
@@ -39,8 +38,6 @@ from tests.support.wires import (
 )
 from vipd.dataplane._abi import ConnectionFlag, ConnectionState, Method, Scheduler
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
-each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=["tcp", "udp"])
 NEW: Final = {"CONNECTION_NEW": 1, "NEXT_HOP_REFRESHED": 1}
 FIRST_STATE: Final = {TCP: ConnectionState.SYN_RECV, UDP: ConnectionState.UDP}
 FIRST_LOAD: Final = {TCP: Load(1, 0), UDP: Load(0, 1)}

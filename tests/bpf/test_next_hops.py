@@ -8,7 +8,8 @@ import pytest
 from pyroute2 import IPRoute
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX
-from tests.support.packets import CLIENT_PORT, FAMILIES, PORT, altered, answer, framed, ip, request, sent, udp
+from tests.support.marks import each_family
+from tests.support.packets import CLIENT_PORT, PORT, altered, answer, framed, ip, request, sent, udp
 from tests.support.tables import NEXT_HOP_AGE, UDP, Director, Traffic, row
 from tests.support.wires import (
     CLIENT_MAC,
@@ -27,7 +28,6 @@ from vipd.dataplane._abi import Method, NextHopKind
 
 AF_INET, AF_INET6 = 2, 10
 OTHER_TABLE = 77
-each_family = pytest.mark.parametrize("family", FAMILIES)
 SOURCE = {4: "172.16.0.1", 6: "100::1"}
 
 

@@ -8,11 +8,10 @@ from scapy.layers.inet6 import IPv6
 
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT
 from tests.support.lined import from_line, label_of, outer, served
+from tests.support.marks import each_family, each_pair, each_protocol, either_neighbour
 from tests.support.packets import (
-    FAMILIES,
     HEADER,
     PORT,
-    PROTOCOLS,
     altered,
     answer,
     framed,
@@ -38,12 +37,6 @@ from tests.support.wires import (
     server_mac,
 )
 from vipd.dataplane._abi import Method, ServiceFlag
-
-each_family = pytest.mark.parametrize("family", FAMILIES)
-each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=["tcp", "udp"])
-either_neighbour = pytest.mark.usefixtures("neighbour")
-each_pair = pytest.mark.parametrize(("inside", "outside"), [(4, 4), (4, 6), (6, 4), (6, 6)])
-
 
 # Clients that come over the line, to servers on Ethernet.
 

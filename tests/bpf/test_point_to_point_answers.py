@@ -11,13 +11,12 @@ from tests.bpf.test_fragments import fragments, whole
 from tests.bpf.test_icmp_errors import reply_quote
 from tests.support.bpf import XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX
 from tests.support.lined import from_line, served, whole_only
+from tests.support.marks import each_family, each_protocol, either_neighbour
 from tests.support.packets import (
     CLIENT_PORT,
-    FAMILIES,
     HEADER,
     PAYLOAD,
     PORT,
-    PROTOCOLS,
     altered,
     answer,
     framed,
@@ -41,10 +40,6 @@ from tests.support.wires import (
     server_mac,
 )
 from vipd.dataplane._abi import Method
-
-each_family = pytest.mark.parametrize("family", FAMILIES)
-each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=["tcp", "udp"])
-either_neighbour = pytest.mark.usefixtures("neighbour")
 
 
 @each_family

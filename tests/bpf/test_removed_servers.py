@@ -10,11 +10,10 @@ from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6
 from scapy.packet import Raw
 
 from tests.support.bpf import XDP_DROP, XDP_REDIRECT, XDP_TX
+from tests.support.marks import each_family, each_protocol
 from tests.support.packets import (
     CLIENT_PORT,
-    FAMILIES,
     PORT,
-    PROTOCOLS,
     altered,
     answer,
     framed,
@@ -31,8 +30,6 @@ from tests.support.tables import UDP, Director, Load
 from tests.support.wires import CLIENT, CLIENT_MAC, VIP, server, server_mac
 from vipd.dataplane._abi import ConnectionState, Method, ServerStatus
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
-each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=["tcp", "udp"])
 each_method = pytest.mark.parametrize("method", list(Method), ids=lambda each: each.name.lower())
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.bpf import XDP_DROP, XDP_TX
 from tests.support.hashes import client_slot, flow_hash, siphash
+from tests.support.marks import each_family
 from tests.support.packets import FAMILIES, PORT, altered, framed, request, segment
 from tests.support.tables import MAGLEV, TCP, UDP, Director, Load
 from tests.support.wires import CLIENT, VIP, server
@@ -19,7 +20,6 @@ from vipd.dataplane._abi import Method, Scheduler, ServerStatus, ServiceFlag
 
 # SipHash, appendix A: the test vector of SipHash-2-4.
 APPENDIX_A: Final = 0xA129CA6149BE45E5
-each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def pool(

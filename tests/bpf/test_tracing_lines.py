@@ -8,14 +8,13 @@ import pytest
 from scapy.layers.inet import UDP
 
 from tests.support.lined import from_line, served
-from tests.support.packets import FAMILIES, ip
+from tests.support.marks import each_family
+from tests.support.packets import ip
 from tests.support.tables import TCP, Director
 from tests.support.wires import VIP, server
 from vipd.dataplane._abi import Method
 from vipd.dataplane.tracing import Tracer
 from vipd.model.trace import FRAME_BYTES, Asked, Traced
-
-each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def told(director: Director, packet: bytes) -> Traced:

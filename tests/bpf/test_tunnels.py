@@ -12,6 +12,7 @@ from scapy.packet import Raw
 
 from tests.support.bpf import XDP_DROP, XDP_REDIRECT, XDP_TX, Result
 from tests.support.hashes import flow_hash
+from tests.support.marks import each_pair
 from tests.support.packets import (
     FAMILIES,
     HEADER,
@@ -47,7 +48,6 @@ PUBLISHED: Final = {
     (6, 4): "45000047000000004029658f0a0000fe0a0000026b800000000b113d20010db8000100000000000000000007"
     "20010db80002000000000000000000109c400035000b4374616263",
 }
-each_pair = pytest.mark.parametrize(("inside", "outside"), [(4, 4), (4, 6), (6, 4), (6, 6)])
 
 
 def tunnel(

@@ -13,10 +13,11 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from tests.support import wires
+from tests.support.marks import each_family
 from tests.support.oracle import Alone
 from tests.support.oracle.network import PORTS
 from tests.support.oracle.worlds import LOCAL
-from tests.support.packets import CLIENT_PORT, FAMILIES, PORT, altered, answer, ip, later, request, segment, tcp, udp
+from tests.support.packets import CLIENT_PORT, PORT, altered, answer, ip, later, request, segment, tcp, udp
 from tests.support.tables import TCP, UDP
 from tests.support.wires import CLIENT, CLIENT_MAC, VIP, server, server_mac
 from vipd.model.director import Endpoint, Method, OnServerRemoved, RealServer, Scheduler, Transport, VirtualService
@@ -24,7 +25,6 @@ from vipd.spec import Decision
 from vipd.wire.ethernet import mac_text
 
 SECOND: Final = 1_000_000_000
-each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def service(

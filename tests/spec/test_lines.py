@@ -7,13 +7,12 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tests.spec.test_decide import director, send, sent, service, told
+from tests.support.marks import each_family
 from tests.support.oracle.network import PORTS
-from tests.support.packets import FAMILIES, altered, answer, ip, request, udp
+from tests.support.packets import altered, answer, ip, request, udp
 from tests.support.tables import UDP
 from tests.support.wires import CLIENT_MAC, LINE_CLIENT, LINE_SERVER, VIP, server, server_mac
 from vipd.model.director import Method, RealServer, Transport
-
-each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 @each_family

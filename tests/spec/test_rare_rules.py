@@ -9,11 +9,10 @@ import pytest
 from scapy.layers.inet import IPOption_NOP
 
 from tests.spec.test_decide import SECOND, director, send, service, told
-from tests.support.packets import FAMILIES, PORT, ip, segment, udp
+from tests.support.marks import each_family
+from tests.support.packets import PORT, ip, segment, udp
 from tests.support.wires import LINE_CLIENT, LINE_SERVER, VIP, server
 from vipd.model.director import Endpoint, Method, RealServer, Scheduler, Transport
-
-each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.mark.parametrize("size", [0, 13])
