@@ -289,6 +289,32 @@ def test_the_protocols_own_frames_go_before_any_packet(wire: tuple[socket.socket
     alone(wire, both, machine)
 
 
+@pytest.mark.parametrize("before", [0, 20], ids=["at first", "after a quiet time"])
+def test_an_answer_passes_packets_that_wait_also_where_the_line_is_full(
+    wire: tuple[socket.socket, socket.socket], before: int
+) -> None:
+    wire[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    machine = Plain()
+    machine.answers[b"echo"] = [Send(CONTROL + b"reply")]
+
+    async def crowd(end: End, far: socket.socket) -> None:
+        for _ in range(before):
+            end.interface.far.send(b"one")
+            await settled()
+            far.recv(100)
+        for _ in range(100):
+            end.interface.far.send(bytes([1]) * 500)
+        await settled()
+        far.send(framed(CONTROL + b"echo"))
+        sent = b""
+        while CONTROL + b"reply" not in sent:
+            await settled()
+            sent += far.recv(1 << 16)
+        assert sent.count(PACKET + b"\x7d\x21") < 30
+
+    alone(wire, crowd, machine)
+
+
 def test_a_peer_that_asks_and_never_reads_does_not_fill_the_memory(wire: tuple[socket.socket, socket.socket]) -> None:
     wire[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
     machine = Plain()

@@ -26,7 +26,7 @@ _PIECES: Final = 16
 "Read from the line in one turn."
 _LEAST: Final = 4096
 _MOST: Final = 1 << 16
-"Octets written at once: as many as the line takes without making what follows wait."
+"Octets written at once: as many as the line has shown to take, for what is urgent has to wait behind them."
 
 _URGENT: Final = 64
 "Frames of the protocol that may wait: a peer that asks and does not read shall not fill our memory."
@@ -67,7 +67,7 @@ class Session:
         "Frames of the protocol itself, encoded: they go before any packet."
         self._queue = Queue(around.tally.dropped)
         self._unwritten = NOTHING
-        self._at_once = _MOST
+        self._at_once = _LEAST
         self._full = False
         "The line takes no more; the loop tells when it does."
         self._alarm: asyncio.TimerHandle | None = None
@@ -180,10 +180,11 @@ class Session:
 
     def _flush(self) -> None:
         """Write until nothing is left or the line takes no more, and then ask to be woken."""
-        now = self._loop.time()
+        now, much = self._loop.time(), False
         while True:
             if not self._unwritten:
                 self._unwritten = memoryview(self._batch(now))
+                much = len(self._unwritten) >= self._at_once
             if not self._unwritten:
                 if self._full:
                     self._full = False
@@ -198,7 +199,8 @@ class Session:
                     self._full = True
                     self._loop.add_writer(self._channel.writer, self._wake.set)
                 return
-            self._at_once = min(self._at_once * 2, _MOST)
+            if much:
+                self._at_once = min(self._at_once * 2, _MOST)
 
     def _batch(self, now: float) -> bytes:
         """The next octets to write."""
