@@ -225,6 +225,8 @@ def test_what_was_started_in_it_goes_with_the_lab_and_nothing_else_does(name: st
         try:
             assert stubborn.stdout is not None
             assert stubborn.stdout.readline() == b"deaf\n"
+            home = Path(f"/proc/{inhabitant.pid}/ns/net")
+            wait_until(lambda: home.samefile(namespace.path_of(lab.network.namespace("client"))), "it to live there")
             assert finished("lab", "down", name).returncode == 0
             assert inhabitant.wait(10) == -signal.SIGTERM
             assert stubborn.wait(10) == -signal.SIGKILL

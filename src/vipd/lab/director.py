@@ -41,7 +41,7 @@ class Director:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Forwarding goes on."""
         if self.process is not None:
-            process.stop([self.process], number=number)
+            process.stop([self.process], _PATIENCE, number)
             self.process = None
 
     def vipd(self, *arguments: str, check: bool = True) -> str:

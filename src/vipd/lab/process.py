@@ -24,7 +24,7 @@ from vipd.lab import namespace
 
 _STARTED_FIELD: Final = 19
 "Of /proc/PID/stat, counted after the command's name (proc(5): field 22)."
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 5.0
 _CROWDED: Final = 30.0
 "What takes a moment may take so long where the processors have much else to do."
 _BEAT: Final = 0.01
