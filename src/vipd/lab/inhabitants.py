@@ -55,6 +55,8 @@ class Inhabitants:
                 home = self._homes.get(_identity((path / "ns/net").stat()))
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended, or ends
+            except PermissionError:
+                continue  # of a container's root, who may not look at all, nobody hides in a lab
             if home is not None:
                 pid = int(path.name)
                 record, log = self._directory / f"{pid}.process", self._directory / f"{pid}.log"
