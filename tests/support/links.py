@@ -125,9 +125,9 @@ class End(Program):
         self.says("interface")
 
     def pty(self) -> str:
-        """The path that the other end opens."""
+        """The path that the other end opens, and again and again: the device's own name is soon another's."""
         self.is_running()
-        return str(self.peer.pty.readlink())
+        return str(self.peer.pty)
 
     def status(self) -> LinkStatus:
         with LinkClient(self.peer) as client:
@@ -171,6 +171,10 @@ class Pair:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # First both: who is left alone calls again, and what it calls may be another test's by then.
+        for end in (self.a, self.b):
+            if end.process:
+                end.process.kill()
         for end in (self.a, self.b):
             end.remove()
 
