@@ -186,10 +186,13 @@ def test_an_output_that_is_closed_is_nobodys_mistake() -> None:
     assert (refused.returncode, refused.stdout) == (2, "")
 
 
-def test_what_cannot_be_written_is_told_without_a_number() -> None:
+@pytest.mark.parametrize("arguments", [("frame", "encode", "hdlc"), ("--version",), ("simulate", "--help")])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_cannot_be_written_is_told_without_a_number(arguments: tuple[str, ...], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        command = [*VIPD, "frame", "encode", "hdlc"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        command = [*VIPD, *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (1, "vipd: No space left on device\n")
 
 

@@ -23,13 +23,23 @@ def test_a_private_directory_is_made_with_its_parents_and_found_again(tmp_path: 
     assert path.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702, 0o1777])
 def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "open"
     path.mkdir()
     path.chmod(mode)
     with pytest.raises(EnvironmentProblem, match="others may write there"):
         private_directory(path)
+
+
+def test_in_a_directory_for_everybody_ours_is_made_where_others_cannot_take_it_away(tmp_path: Path) -> None:
+    place = tmp_path / "open"
+    place.mkdir()
+    place.chmod(0o1777)
+    private_directory(place / "ours")
+    place.chmod(0o777)
+    with pytest.raises(EnvironmentProblem, match=f"{place}: others may write there"):
+        private_directory(place / "ours")
 
 
 def test_a_link_in_a_directorys_place_is_not_followed(tmp_path: Path) -> None:

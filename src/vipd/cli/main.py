@@ -20,12 +20,16 @@ def main() -> None:
     try:
         from vipd.cli.app import app
 
-        app(prog_name="vipd")
+        try:
+            app(prog_name="vipd")
+        finally:
+            # At exit it would be too late to tell why that failed.
+            sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Who read our output has enough; nothing may be flushed to it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who read our output has enough.
+        _say_no_more()
         sys.exit(1)
     except ConfigError as error:
         sys.exit(_fail(str(error), 2))
@@ -34,6 +38,7 @@ def main() -> None:
     except DirectorError as error:
         sys.exit(_fail(f"vipd: {error}", 1))
     except OSError as error:
+        _say_no_more()
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(_fail(f"vipd: {place}{error.strerror or error}", 1))
 
@@ -44,6 +49,11 @@ def _require_outputs() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
             setattr(sys, name, os.fdopen(number, "w", closefd=False))
+
+
+def _say_no_more() -> None:
+    """What is left in the buffer is not written to our output at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:

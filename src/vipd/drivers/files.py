@@ -21,11 +21,15 @@ _BUSY: Final = (
 def private_directory(path: Path) -> None:
     """Make the directory, 0700, and those above it; refuse one that somebody else could have planted."""
     for parent in reversed(path.parents[:-2]):
-        _directory(parent, 0o755)
+        # In one like /var/tmp others may make their own, and leave ours alone.
+        if not _directory(parent, 0o755) & stat.S_ISVTX:
+            _require_closed(parent)
     _directory(path, 0o700)
+    _require_closed(path)
 
 
-def _directory(path: Path, mode: int) -> None:
+def _directory(path: Path, mode: int) -> int:
+    """Make it, or find it as ours; its mode."""
     try:
         path.mkdir(mode=mode)
     except FileExistsError:
@@ -37,7 +41,11 @@ def _directory(path: Path, mode: int) -> None:
         raise EnvironmentProblem(f"{path}: not a directory (a link is not followed); remove it")
     if found.st_uid != os.geteuid():
         raise EnvironmentProblem(f"{path}: belongs to uid {found.st_uid}; remove it or give it to uid {os.geteuid()}")
-    if found.st_mode & 0o022:
+    return found.st_mode
+
+
+def _require_closed(path: Path) -> None:
+    if path.lstat().st_mode & 0o022:
         raise EnvironmentProblem(f"{path}: others may write there; chmod go-w {path}")
 
 
