@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from tests.support.ppp import HERE, SECRET, THERE
+from tests.support.ppp import HERE, SECRET
 from vipd.errors import ConfigError
 from vipd.model.link import random_identifier
 from vipd.model.secret import Secret
@@ -47,7 +47,6 @@ from vipd.ppp.settings import Demand, Echo, Identity, Ipv4, Ipv6, Settings, Timi
             lambda: Ipv4(HERE, IPv4Address(0)),
             "remote: 0.0.0.0 cannot be the address of one end of a link",
         ),
-        (lambda: Ipv4(HERE, THERE, (HERE,) * 3), "dns: 3 are too many; at most 2"),
         (lambda: Ipv6(bytes(8)), "identifier: 8 octets expected, not all of them 0"),
         (lambda: Ipv6(b"\x01"), "identifier: 8 octets expected, not all of them 0"),
     ],
@@ -63,7 +62,6 @@ def test_settings_may_go_to_their_limits() -> None:
     assert Settings(ipv4=None, ipv6=Ipv6(), mru=1280).mru == 1280
     assert Settings(mru=65535, accm=0).mru == 65535
     assert Identity("x" * 255, Secret(bytes(255))).name == Identity("x" * 255, Secret(b"x")).name
-    assert len(Ipv4(HERE, dns=(HERE, THERE)).dns) == 2
 
 
 def test_the_defaults_are_the_rfcs() -> None:

@@ -1,4 +1,4 @@
-"""What IPCP negotiates (RFC 1332, RFC 1877). Knows no state and sends nothing."""
+"""What IPCP negotiates (RFC 1332). Knows no state and sends nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from vipd.wire.ppp_options import Ipcp
 
 NONE: Final = IPv4Address(0)
 "Which asks the other end for an address (RFC 1332 3.3)."
-_DNS: Final = (Ipcp.PRIMARY_DNS, Ipcp.SECONDARY_DNS)
 
 
 class IpcpPolicy:
@@ -43,9 +42,7 @@ class IpcpPolicy:
         return (wire.ipv4_address(Ipcp.ADDRESS, self._wish),) if self._asks else ()
 
     def judge(self, option: Option) -> Option | None:
-        """What RFC 1332 calls IP-Addresses and IP-Compression-Protocol is refused."""
-        if option.kind in _DNS:
-            return self._judge_dns(option)
+        """Refused is all else: compression, and the name servers of RFC 1877, which this program has none to tell."""
         if option.kind != Ipcp.ADDRESS:
             return None
         address = IPv4Address(option.data) if wire.right_size(Protocol.IPCP, option) else NONE
@@ -78,12 +75,6 @@ class IpcpPolicy:
             self.hopeless = "the peer gives us no IPv4 address"
         elif self._suggested != NONE:
             self.hopeless = f"the peer wants us to be {self._suggested}, not {self._settings.local}"
-
-    def _judge_dns(self, option: Option) -> Option | None:
-        place = _DNS.index(Ipcp(option.kind))
-        if place >= len(self._settings.dns):
-            return None
-        return wire.ipv4_address(Ipcp(option.kind), self._settings.dns[place])
 
 
 def _address(options: tuple[Option, ...]) -> IPv4Address:

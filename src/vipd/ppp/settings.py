@@ -19,7 +19,6 @@ DEFAULT_ACCM: Final = 0xFFFF_FFFF
 LARGEST_MRU: Final = 0xFFFF
 LARGEST_NAME: Final = 255
 "Octets of a name or a secret."
-DNS_SERVERS: Final = 2
 READABLE: Final = 80
 "Octets of what a peer wrote that a message shows."
 
@@ -88,8 +87,6 @@ class Ipv4:
     "None: the peer gives us one."
     remote: IPv4Address | None = None
     "None: the peer says its own."
-    dns: tuple[IPv4Address, ...] = ()
-    "Given to a peer that asks, at most two (RFC 1877)."
 
     def __post_init__(self) -> None:
         for name, address in (("local", self.local), ("remote", self.remote)):
@@ -97,7 +94,6 @@ class Ipv4:
                 address is None or can_be_an_end(address), name, f"{address} cannot be the address of one end of a link"
             )
         require(self.local is None or self.local != self.remote, "remote", f"{self.remote} is the local address too")
-        require(len(self.dns) <= DNS_SERVERS, "dns", f"{len(self.dns)} are too many; at most {DNS_SERVERS}")
 
 
 @dataclass(frozen=True, slots=True)
