@@ -273,7 +273,8 @@ def test_a_terminal_that_lacks_our_signs_shows_others() -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, check=False, timeout=60, env=environment)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"0011111(0)0 |address |7c" in done.stdout
+    assert b"\n----" in done.stdout
+    assert b"0011111(0)0  address  7c" in done.stdout
 
 
 def test_help_imports_nothing_slow() -> None:

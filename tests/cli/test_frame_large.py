@@ -9,17 +9,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import pytest
+from rich.console import Console
 
 from tests.support.frame_cli import capture_file, frame, shown, told
 from tests.support.promised import keeps
 from tests.support.specimens import ETHERNET, PPP
+from vipd.anatomy.dissect import Kind, Reading, bare
 from vipd.cli.frame.documents import Decoded, Forwarded
 from vipd.cli.frame.source import Octets, given
+from vipd.cli.frame.view import show_specimen
 from vipd.wire import pcap
 from vipd.wire.pcap import Captured
 
@@ -161,3 +165,17 @@ def test_whoever_presses_ctrl_c_sees_no_traceback(more: tuple[str, ...]) -> None
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == b""
         assert process.wait(60) == 130
+
+
+@pytest.mark.parametrize("width", [20, 60, 100])
+def test_a_table_is_folded_where_the_terminal_is_narrow_and_nothing_is_lost(width: int) -> None:
+    screen = Console(file=StringIO(), width=width, force_terminal=True, color_system=None)
+    specimen = bare(bytes.fromhex("ff03c0210104001802060000000005062e4d1a2c"), Reading(Kind.PPP))
+    show_specimen(screen, specimen, None, "frame 1", everything=False)
+    assert isinstance(screen.file, StringIO)
+    shown_lines = screen.file.getvalue().splitlines()
+    heading, rule, *rows = shown_lines[[line.startswith("at") for line in shown_lines].index(True) :]
+    meanings = [row[heading.index("meaning") :] for row in rows]
+    assert len(rule) <= width
+    assert ("no control character is escaped" in meanings) == (width == 100)
+    assert "nocontrolcharacterisescaped" in "".join(meanings).replace(" ", "")

@@ -11,6 +11,7 @@ import pytest
 
 from vipd.cli.app import COMMANDS
 
+HUGE = "9" * 30
 VIPD = (sys.executable, "-m", "vipd.cli.main")
 
 
@@ -61,7 +62,17 @@ def test_the_version_is_told() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("no-such-command",), ("run",), ("run", "--no-such-option"), ("connections", "--limit", "x"), ("drain", "web")],
+    [
+        *(
+            ("no-such-command",),
+            ("run",),
+            ("run", "--no-such-option"),
+            ("connections", "--limit", "x"),
+            ("drain", "web"),
+        ),
+        *(("connections", "--limit", HUGE), ("demo", "--connections", HUGE), ("trace", "--count", "-1")),
+        *(("explain", "--frame", HUGE, "--pcap", "x"), ("frame", "decode", "hdlc", "--hex", "00", "--count", HUGE)),
+    ],
 )
 def test_wrong_usage_exits_with_2_and_no_traceback(arguments: tuple[str, ...]) -> None:
     shown = vipd(*arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -78,15 +79,46 @@ def test_every_test_that_the_failure_modes_name_exists() -> None:
     assert missing == []
 
 
-SIMULATED: Final = re.findall(
-    r"^```console\n\$ (vipd simulate [^\n]*)\n(.*?)^```$",
-    (ROOT / "docs/simulate.md").read_text(),
-    re.MULTILINE | re.DOTALL,
-)
+def shown_in(document: str, commands: str) -> list[tuple[str, str]]:
+    """What a document shows of some commands: each with its output."""
+    text = (ROOT / "docs" / document).read_text()
+    return re.findall(rf"^```\w*\n\$ (vipd (?:{commands}) [^\n|]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize(("command", "output"), SIMULATED, ids=[command for command, _ in SIMULATED])
-def test_a_simulation_is_shown_as_it_is(command: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def printed(command: str) -> list[str]:
+    done = CliRunner().invoke(app, shlex.split(command)[1:], env={"COLUMNS": "120", "NO_COLOR": "1"})
+    return [line.rstrip() for line in done.stdout.splitlines()]
+
+
+EXACT: Final = [*shown_in("simulate.md", "simulate"), *shown_in("explain.md", "explain")]
+
+
+@pytest.mark.parametrize(("command", "output"), EXACT, ids=[command for command, _ in EXACT])
+def test_what_a_document_shows_is_what_is_printed(command: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    shown = CliRunner().invoke(app, shlex.split(command)[1:], env={"COLUMNS": "120", "NO_COLOR": "1"})
-    assert [line.rstrip() for line in shown.stdout.splitlines()] == output.splitlines()
+    assert printed(command) == output.splitlines()
+
+
+def test_both_kinds_of_document_show_some() -> None:
+    assert {command.split()[1] for command, _ in EXACT} == {"explain", "simulate"}
+
+
+def test_a_part_of_explains_document_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs/explain.md").read_text()
+    [(command, key, shown)] = re.findall(
+        r"^\$ (vipd explain [^\n]*--json) \| jq '\.packets\[0\]\.(\w+)'\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
+    assert json.loads("\n".join(printed(command)))["packets"][0][key] == json.loads(shown)
+
+
+def test_an_expectation_that_fails_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that is shown, and the example's configuration with what is said to be changed in it."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/explain.md").read_text()
+    [(old, new)] = re.findall(r"`(- 10\.0\.0\.11)` has become\s`(- \{address: 10\.0\.0\.11, weight: 0\})`", text)
+    [expectations] = [code for language, code in blocks(text) if language == "yaml"]
+    Path("expectations.yaml").write_text(expectations)
+    Path("vipd.yaml").write_text((ROOT / "examples/vipd.yaml").read_text().replace(old, new))
+    [(command, output)] = shown_in("explain.md", "test")
+    assert printed(command) == output.splitlines()

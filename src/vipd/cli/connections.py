@@ -28,7 +28,7 @@ def connections(
             help="Only in this state: established, syn_recv, udp, ...", metavar="STATE", autocompletion=lambda: STATES
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 lists all.")] = 1000,
+    limit: Annotated[int, typer.Option(min=0, max=10**9, help="At most so many; 0 lists all.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list.")] = False,
 ) -> None:
     """List known connections, in no order. Without a daemon the data plane itself is asked."""

@@ -29,7 +29,7 @@ def demo(
         list[str] | None,
         typer.Option("--topology", metavar="NAME", help="This network only: nat, dr, tun or p2p; may be repeated."),
     ] = None,
-    connections: Annotated[int, typer.Option("--connections", min=3, help="For each combination.")] = 300,
+    connections: Annotated[int, typer.Option("--connections", min=3, max=100_000, help="For each combination.")] = 300,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON.")] = None,
     pcap: Annotated[Path | None, typer.Option("--pcap", metavar="DIR", help="Capture at every hop.")] = None,
     name: Annotated[

@@ -49,7 +49,9 @@ Hex = Annotated[
 Pcap = Annotated[str | None, _option(_ASKED, "--pcap", metavar="FILE", help="A frame of a capture.")]
 Frames = Annotated[
     list[int] | None,
-    _option(_ASKED, "--frame", min=1, metavar="N", help="Which frame of it, counted from 1; several in a row."),
+    _option(
+        _ASKED, "--frame", min=1, max=10**9, metavar="N", help="Which frame of it, counted from 1; several in a row."
+    ),
 ]
 Interface = Annotated[
     str | None,

@@ -77,9 +77,13 @@ def _data_tokens(line: Line, found: Found, end: int) -> list[Placed]:
     places = [*found.places, end]
     for number in range((len(found.places) + 7) // 8):
         first, after = places[8 * number], places[min(8 * number + 8, len(places) - 1)]
-        inside = set(found.places[8 * number : 8 * number + 8])
+        inside = found.places[8 * number : 8 * number + 8]
         whole = number < len(found.octets)
         written, under = Text(), Text(found.octets[number : number + 1].hex() if whole else "…", NOTE)
+        if after - first == len(inside):  # nothing is stuffed into it
+            written.append(to_text(line.bits[first:after]), DATA[number % 2])
+            tokens.append((str(first), Token(written, under)))
+            continue
         for at in range(first, after):
             written.append(str(line.bits[at]), DATA[number % 2] if at in inside else STYLES[Part.STUFFED])
             if at not in inside:

@@ -15,7 +15,7 @@ from vipd.anatomy.line import Line, async_line, bit_line, ethernet_burst
 from vipd.cli.frame import choices, documents
 from vipd.cli.frame.as_json import line_as_json, specimen_as_json
 from vipd.cli.frame.choices import Fcs, Framing, Modulo
-from vipd.cli.frame.look import NOTE
+from vipd.cli.frame.look import NOTE, put
 from vipd.cli.frame.numbers import MODULI, number_from
 from vipd.cli.frame.source import Bits, Capture, Octets, Source, mistake
 from vipd.cli.frame.view import brief, show_line, show_specimen
@@ -91,7 +91,7 @@ class _Tables:
 
     def specimen(self, specimen: Specimen, line: Line | None, name: str) -> None:
         if self._request.brief or self._left == 0:
-            self._screen.print(brief(specimen, name), soft_wrap=True)
+            put(self._screen, [brief(specimen, name)])
             return
         show_specimen(self._screen, specimen, line, name, self._request.everything)
         if self._left is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, Literal
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vipd.anatomy import show
@@ -14,8 +14,7 @@ from vipd.anatomy.dissect import Specimen
 from vipd.anatomy.field import Field, walk
 from vipd.anatomy.line import Found, Line
 from vipd.cli.frame.line_view import legend, line_rows
-from vipd.cli.frame.look import DATA, FAULT, NOTE, STYLES, Token, elided, rows
-from vipd.cli.output import grid
+from vipd.cli.frame.look import DATA, FAULT, NOTE, STYLES, Token, elided, put, rows
 from vipd.wire.stretches import Part
 
 WIDTH: Final = 100
@@ -24,6 +23,9 @@ _MOST_BITS: Final = 24
 _MOST_OCTETS: Final = 8
 _OCTETS_IN_ROW: Final = 16
 _MOST_ROWS: Final = 6
+_GAP: Final = 2
+_NARROWEST: Final = 10
+"Of a column that is folded."
 _DULL: Final = ("address", "FCS", "padding", "data", "information", "fragment")
 "What says nothing in a line of its own."
 _TOLD_BY_WHAT_FOLLOWS: Final = ("control", "protocol", "type")
@@ -33,22 +35,17 @@ _WAYS: Final = {"destination": "to", "source": "from"}
 def show_line(screen: Console, line: Line, name: str, everything: bool) -> None:
     size = show.count(len(line.bits) // 8, "octet") if line.of_octets else show.count(len(line.bits), "bit")
     screen.print(Text.assemble(("line", "bold"), f"  {size} from {name}"))
-    for row in line_rows(line, min(screen.width, WIDTH), everything):
-        screen.print(row, soft_wrap=True)
-    screen.print(legend(line), soft_wrap=True)
+    put(screen, line_rows(line, min(screen.width, WIDTH), everything))
+    put(screen, [legend(line)])
 
 
 def show_specimen(screen: Console, specimen: Specimen, line: Line | None, name: str, everything: bool) -> None:
-    screen.print()
-    screen.print(_heading(specimen, line, name))
+    put(screen, [Text(), _heading(specimen, line, name)])
     if line is None:
-        for row in _octet_rows(specimen, min(screen.width, WIDTH), everything):
-            screen.print(row, soft_wrap=True)
+        put(screen, _octet_rows(specimen, min(screen.width, WIDTH), everything))
     if specimen.fields:
-        coloured = screen.color_system is not None and not screen.no_color
-        screen.print(_table(specimen, line, coloured))
-    for said in _conclusion(specimen, line):
-        screen.print(said)
+        put(screen, _table(specimen, line, screen))
+    put(screen, _conclusion(specimen, line), wrapped=True)
 
 
 def brief(specimen: Specimen, name: str) -> Text:
@@ -114,17 +111,51 @@ def _octet_rows(specimen: Specimen, width: int, everything: bool) -> Iterator[Te
     yield from rows(tokens, width)
 
 
-def _table(specimen: Specimen, line: Line | None, coloured: bool) -> Table:
-    table = grid()
-    for heading in ("at", "bits" if line is not None and not line.of_octets else "octets", "field", "value", "meaning"):
-        justify: Literal["left", "right"] = "right" if heading == "at" else "left"
-        table.add_column(heading, no_wrap=heading not in ("value", "meaning"), overflow="fold", justify=justify)
+def _table(specimen: Specimen, line: Line | None, screen: Console) -> Iterator[Text]:
+    """Of thousands of frames there are as many tables: rich takes milliseconds for each of its own."""
+    coloured = screen.color_system is not None and not screen.no_color
+    headings = ("at", "bits" if line is not None and not line.of_octets else "octets", "field", "value", "meaning")
+    cells = [tuple(Text(heading, "bold") for heading in headings)]
     for depth, field in walk(specimen.fields):
         name = Text("  " * depth + field.name, "bold" if field.parts else "")
         said = Text(field.fault and f"✗ {field.fault}", FAULT) if field.fault else Text(field.meaning)
         pattern = Text() if field.parts else _pattern(specimen, line, field, coloured)
-        table.add_row(_at(field), pattern, name, Text(field.text), said)
-    return table
+        cells.append((Text(_at(field)), pattern, name, Text(field.text), said))
+    widths = _widths(cells, screen.width)
+    for number, row in enumerate(cells):
+        yield from _lines(row, widths, screen)
+        if not number:
+            rule = "-" if screen.options.ascii_only else "─"
+            yield Text(rule * min(sum(widths) + _GAP * (len(widths) - 1), screen.width))
+
+
+def _widths(cells: Sequence[Sequence[Text]], room: int) -> list[int]:
+    """As the cells need; where there is no room for that, value and meaning share what is left."""
+    widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    *_, value, meaning = widths
+    left = max(2 * _NARROWEST, room - sum(widths[:-2]) - _GAP * (len(widths) - 1))
+    if value + meaning > left:
+        half = left // 2
+        widths[-2] = min(value, max(half, left - meaning))
+        widths[-1] = min(meaning, left - widths[-2])
+    return widths
+
+
+def _lines(row: Sequence[Text], widths: Sequence[int], screen: Console) -> Iterator[Text]:
+    """A row of the table: one line, or more where a cell is folded."""
+    folded = [
+        [cell] if cell.cell_len <= width else list(cell.wrap(screen, width, overflow="fold"))
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    for parts in zip_longest(*folded, fillvalue=Text()):
+        line = Text()
+        for number, (part, width) in enumerate(zip(parts, widths, strict=True)):
+            blank = " " * (width - part.cell_len)
+            line.append(blank if not number else "")
+            line.append_text(part)
+            line.append((blank if number else "") + " " * _GAP)
+        line.rstrip()
+        yield line
 
 
 def _at(field: Field) -> str:
