@@ -209,3 +209,13 @@ def test_captures_that_cannot_be_asked_about_say_why(file: str, tmp_path: Path) 
     text = tmp_path / "text"
     text.write_text("no capture")
     assert "no capture file" in refused(file, "--pcap", str(text))
+
+
+@pytest.mark.parametrize("columns", [30, 50, 80])
+def test_the_servers_that_a_scheduler_chose_from_are_never_cut(file: str, columns: int) -> None:
+    rows = _STYLE.sub("", explain(file, *FROM, "--to", "web", columns=columns).stdout).splitlines()
+    [heading] = [row for row in rows if "WEIGHT" in row]
+    assert heading.split() == ["server", "SERVER", "WEIGHT", "ACTIVE", "INACTIVE", "OVERHEAD", "/", "WEIGHT"]
+    assert [row.split() for row in rows if row.strip().startswith("> ")] == [
+        [">", "10.0.0.11", "1", "0", "0", "0", "0"]
+    ]

@@ -116,7 +116,7 @@ def test_one_link_tells_everything_by_its_name() -> None:
         "received    1000 frames, 900 packets, 1.2M octets of line",
         "faults      bad_fcs 3, abort 1",
         "dropped     queue_late 12",
-        "protocol's  unknown_protocol 1",
+        "events      unknown_protocol 1",
         "last end    the other end closed the line",
         "! paris: route 10.0.0.0/8: the kernel refused it: File exists",
     ):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.text import Text
 
 from vipd.anatomy.show import count
@@ -24,6 +25,7 @@ from vipd.model.outcome import Action
 
 _MARGIN: Final = 12
 _NARROWEST: Final = 40
+_WIDEST: Final = 1000
 _SHOWN: Final = 12
 "Servers of a service that are shown."
 _STYLES: Final = {
@@ -99,9 +101,11 @@ def _rows(done: Walk, scene: Scene) -> Iterator[tuple[str, list[RenderableType]]
 
 def _under(screen: Console, heading: str, lines: list[RenderableType], margin: int = _MARGIN) -> None:
     """The heading on the left; what belongs to it keeps to its own column, however narrow the terminal."""
-    options = screen.options.update(width=max(screen.width - margin, _NARROWEST))
     left = Text(heading.ljust(margin), "bold")
     for line in lines:
+        # What cannot be folded, such as a table of numbers, is never cut.
+        least = Measurement.get(screen, screen.options.update(width=_WIDEST), line).minimum
+        options = screen.options.update(width=max(screen.width - margin, _NARROWEST, least))
         for segments in screen.render_lines(line, options, pad=False):
             text = Text.assemble(left, *((each.text, each.style or "") for each in segments))
             text.rstrip()
@@ -112,10 +116,10 @@ def _under(screen: Console, heading: str, lines: list[RenderableType], margin: i
 def _candidates(found: list[Candidate]) -> RenderableType:
     by_weight = any(each.for_its_weight is not None for each in found)
     table = grid()
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     table.add_column("SERVER", no_wrap=True)
     for heading in ("WEIGHT", "ACTIVE", "INACTIVE", "OVERHEAD", *(["/ WEIGHT"] if by_weight else [])):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for each in _worth_showing(found):
         numbers = [str(number) for number in (each.weight, each.active, each.inactive)]
         numbers.append("-" if each.overhead is None else str(each.overhead))

@@ -102,7 +102,7 @@ def _lines(link: LinkStatus) -> Iterator[tuple[str, str]]:
     yield "sent", f"{link.frames_out} frames, {link.packets_out} packets, {short(link.octets_out)} octets of line"
     yield "faults", _counts(link.faults)
     yield "dropped", _counts(link.dropped)
-    yield "protocol's", _counts(link.counters)
+    yield "events", _counts(link.counters)
     if link.last_end:
         yield "last end", link.last_end
 
