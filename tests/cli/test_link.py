@@ -108,16 +108,16 @@ def test_one_link_tells_everything_by_its_name() -> None:
     lines = [line.rstrip() for line in shown(one_link(status())).splitlines()]
     assert lines[0] == "link paris, process 77; interface paris; network, up for 2.0 h"
     for line in (
-        "line        serial:/dev/ttyS0,115200,rtscts (/dev/ttyS0), open, opened 2 times",
-        "protocol    ppp in async frames",
-        "IPv4        10.9.0.1 ▸ 10.9.0.2, MTU 1500",
-        "IPv6        fe80::1 ▸ anybody, MTU 1500",
-        "agreed      mru 1500 here, 1500 there",
-        "received    1000 frames, 900 packets, 1.2M octets of line",
-        "faults      bad_fcs 3, abort 1",
-        "dropped     queue_late 12",
-        "events      unknown_protocol 1",
-        "last end    the other end closed the line",
+        "line      serial:/dev/ttyS0,115200,rtscts (/dev/ttyS0), open, opened 2 times",
+        "protocol  ppp in async frames",
+        "IPv4      10.9.0.1 ▸ 10.9.0.2, MTU 1500",
+        "IPv6      fe80::1 ▸ anybody, MTU 1500",
+        "agreed    mru 1500 here, 1500 there",
+        "received  1000 frames, 900 packets, 1.2M octets of line",
+        "faults    bad_fcs 3, abort 1",
+        "dropped   queue_late 12",
+        "events    unknown_protocol 1",
+        "last end  the other end closed the line",
         "! paris: route 10.0.0.0/8: the kernel refused it: File exists",
     ):
         assert line in lines, lines
