@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tests.support.oracle import packets, worlds
-from tests.support.oracle.script import Configure, Send, Step, Wait
+from tests.support.oracle.network import machines
+from tests.support.oracle.script import Configure, Neighbour, Send, Step, Wait
 from vipd.model.director import OnServerRemoved, Transport, VirtualService
 from vipd.wire.transport import ACK, FIN, RST, SYN
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.oracle.choices import Choices
     from tests.support.oracle.session import Session
 
+_MACHINES: Final = machines()
 _LIVES: Final = ("", "A", "AF", "Af", "Afs", "F", "AR", "AFa", "F", "Af", "Afs", "AF", "Af", "F")
 "What follows a SYN: segments of the client, and in small letters of the server, where its packets pass the director."
 _FLAGS: Final = {"A": ACK, "F": FIN | ACK, "R": RST, "S": SYN | ACK}
@@ -24,6 +26,9 @@ _BEGUN: Final = ("A", "A", "", "AF", "Af")
 _POLICIES: Final = (OnServerRemoved.RESCHEDULE, OnServerRemoved.RESET, OnServerRemoved.RESCHEDULE, *OnServerRemoved)
 _LOOKS_AGAIN: Final = 600_000_000
 "Nanoseconds after which a mere ACK of the server is noted again."
+_SECOND: Final = 1_000_000_000
+_AFTERWARDS: Final = (12 * _SECOND, 16 * _SECOND, 3 * _SECOND, 20 * _SECOND)
+"Around the time that the director trusts what the kernel has forgotten: 16 s."
 
 
 def life(session: Session, choices: Choices) -> Iterator[Step]:
@@ -89,6 +94,24 @@ def narrow(session: Session, choices: Choices) -> Iterator[Step]:
     sent = yield from _begun(session, choices, [service], "")
     for first in (True, False):
         yield session.frame(choices, "out", packets.part(choices, sent, first))
+
+
+def forgotten(session: Session, choices: Choices) -> Iterator[Step]:
+    """The kernel forgets where the servers of a connection are, which goes on for a while."""
+    there = _served(session)
+    if not there:
+        yield _other(session, choices)
+        return
+    service = choices.of(there)
+    sent = yield from _begun(session, choices, [service], "")
+    gone = [each.address for each in service.servers if each.address in _MACHINES]
+    for address in gone:
+        yield Neighbour(address, known=False)
+    for _ in range(2):
+        yield Wait(choices.of(_AFTERWARDS))
+        yield session.plain("out", packets.segment(sent, ACK, turned=False))
+    for address in gone if not choices.one_in(4) else ():
+        yield Neighbour(address, known=True)
 
 
 def _served(session: Session) -> list[VirtualService]:

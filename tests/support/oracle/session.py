@@ -200,6 +200,7 @@ _STEPS: Final[tuple[Callable[[Session, Choices], Iterator[Step]], ...]] = (
     *(lives.life,) * 8,
     *(lives.moved,) * 4,
     lives.narrow,
+    *(lives.forgotten,) * 2,
     *(lives.complaint,) * 2,
     lives.crowd,
     sweep,
