@@ -127,6 +127,11 @@ def test_an_answer_of_the_directors_own_is_told_as_the_packet_that_it_is(file: s
     assert "sent back   TCP RST+ACK 192.0.2.12:80 > 203.0.113.7:4711" in shown(file, *FROM, "--to", "idle")
 
 
+def test_no_reason_is_told_twice(file: str) -> None:
+    lines = [line.strip() for line in shown(file, *FROM, "--to", "idle").splitlines() if line.strip()]
+    assert sorted(set(lines)) == sorted(lines)
+
+
 def test_datagrams_of_both_sides_are_told_of(file: str) -> None:
     first, second = told(file, *FROM, "--to", "192.0.2.53:53/UDP", "--flags", "none", "--flags", "none")
     assert (first["connection"]["known"], second["connection"]["known"]) == (False, True)

@@ -100,6 +100,13 @@ def test_of_a_ppp_link_packets_count_and_the_rest_is_left_out(folder: Path) -> N
     assert "1 frame left out: LCP of PPP, no IP packet" in text
 
 
+@pytest.mark.parametrize("option", [("--secret", "/dev/null"), ("--mtu", "1400")], ids=lambda each: each[0])
+def test_what_only_a_file_leaves_open_is_refused_of_a_running_director(folder: Path, option: tuple[str, str]) -> None:
+    result = CliRunner().invoke(app, ["replay", str(folder / "in.pcap"), *option])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == f"{option[0]}: goes with -c FILE: a running director has its own"
+
+
 def test_ctrl_c_ends_it_with_what_there_is_so_far(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = Capture.frames
 

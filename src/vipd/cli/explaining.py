@@ -16,13 +16,12 @@ from vipd.cli.explain_json import as_json
 from vipd.cli.explain_view import Shown, show
 from vipd.cli.frame.choices import Form
 from vipd.cli.frame.source import Capture, Octets, of_file, of_text
-from vipd.cli.imagining import imagine
+from vipd.cli.imagining import imagine, require_file
 from vipd.cli.output import console
 from vipd.errors import BusyError, WireError
 from vipd.explain.captured import Taken, taken
 from vipd.explain.conversation import Conversation, ends_of, require_flags, said_of
 from vipd.explain.ends import refused
-from vipd.explain.imagined import MTU
 from vipd.explain.question import arrived, brought, interface_of, require_payload
 from vipd.explain.scene import Scene
 from vipd.explain.verdict import Answers
@@ -71,9 +70,8 @@ class Of:
 def explain_to(asked: Asked, of: Of, shown: Shown) -> None:
     """Prints what becomes of each packet."""
     _require_one_question(asked)
-    if of.config is None and (of.drained or of.secret or of.mtu != MTU):
-        option = "--drained" if of.drained else "--secret" if of.secret else "--mtu"
-        raise refused(option, "goes with -c FILE: a running director has its own")
+    if of.config is None:
+        require_file(of.secret, of.mtu, of.drained)
     for attempt in range(_ATTEMPTS):
         try:
             answers = _answers(asked, of)

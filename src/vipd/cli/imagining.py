@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,6 +61,13 @@ def imagine(file: Path, secret: Path | None = None, mtu: int = MTU, called: str 
     except ConfigError:
         key = None
     return Imagined(loaded, key, mtu)
+
+
+def require_file(secret: Path | None, mtu: int, drained: Sequence[str] = ()) -> None:
+    """Of a running director, what only a file leaves open is refused, not ignored."""
+    given = {"--drained": bool(drained), "--secret": secret is not None, "--mtu": mtu != MTU}
+    for option in filter(given.get, given):
+        raise refused(option, "goes with -c FILE: a running director has its own")
 
 
 def _secret(path: Path, wrong: Callable[[str], ConfigError]) -> bytes:

@@ -15,7 +15,7 @@ import typer
 from vipd import plot
 from vipd.cli.frame.choices import Form
 from vipd.cli.frame.source import Capture, of_file
-from vipd.cli.imagining import imagine
+from vipd.cli.imagining import imagine, require_file
 from vipd.cli.replay_picture import draw
 from vipd.cli.replay_view import as_json, show
 from vipd.errors import ConfigError
@@ -49,6 +49,8 @@ class Wanted:
 def replay_to(wanted: Wanted) -> None:
     if wanted.picture is not None:
         plot.require(wanted.picture)
+    if wanted.config is None:
+        require_file(wanted.secret, wanted.mtu)
     with ExitStack() as stack:
         made = _director(wanted, stack)
         source = stack.enter_context(of_file(wanted.file, Form.CAPTURE))
@@ -106,9 +108,9 @@ class _Sent:
         try:
             for frame in self._source.frames():
                 done = self._made.put(frame)
-                if done is not None and done.sent:
+                if done is not None and (sent := done.sent_framed):
                     self.count += 1
-                    yield Captured(done.sent, len(done.sent), LinkType.ETHERNET, frame.time_ns)
+                    yield Captured(sent, len(sent), LinkType.ETHERNET, frame.time_ns)
                 if alive and time.monotonic() - told > _TOLD_EVERY:
                     told = time.monotonic()
                     print(f"\r{self._made.frames:,} frames", end="", file=sys.stderr, flush=True)

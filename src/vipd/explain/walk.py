@@ -14,7 +14,7 @@ from vipd.spec import Decision, Reason, Server, Service, decide, schedule
 from vipd.spec import lookup as known
 from vipd.spec.configuration import TICK
 from vipd.spec.state import Entry, Flow, Load, ReplyEntry, Tables
-from vipd.wire.ethernet import HEADER
+from vipd.wire.ethernet import HEADER, IP_TYPES
 
 _HEADINGS: Final = {
     "parse": "packet",
@@ -74,7 +74,15 @@ class Walk:
 
     @property
     def sent_bare(self) -> bool:
-        return self.came_bare and self.decision.egress is None
+        """What the kernel is to route, and what goes back out of a device without Ethernet headers."""
+        return self.came_bare and self.decision.egress in (None, self.packet.ingress.ifindex)
+
+    @property
+    def sent_framed(self) -> bytes:
+        """For a capture of Ethernet: what leaves without a header gets one of zeros."""
+        if not self.sent or not self.sent_bare:
+            return self.sent
+        return bytes(12) + IP_TYPES[self.sent[0] >> 4].to_bytes(2, "big") + self.sent
 
     @property
     def came(self) -> bytes:

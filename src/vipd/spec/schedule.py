@@ -13,6 +13,9 @@ from vipd.spec.state import Load
 
 _rule = rules_of("schedule")
 NOBODY = _rule("nobody", "{scheduler}: no server takes new connections", "ipvsadm(8), --weight: 0 is quiesced")
+NOBODY_WITHOUT_MEMORY = _rule(
+    "nobody_without_memory", "no server stands in the Maglev table", "ipvsadm(8), --weight: 0 is quiesced"
+)
 TURN = _rule("turn", "{scheduler}: turn {turn} of {count}: server {server}", "LVS, ip_vs_rr.c, ip_vs_wrr.c")
 COUNTED = _rule(
     "counted",
@@ -146,7 +149,7 @@ def _without_memory(journey: Journey) -> str | None:
             CONSISTENT, client=_client(journey, by_port), slot=slot, count=count, server=_name(journey, number)
         )
     if not _takes(journey, number):
-        journey.because(NOBODY, scheduler=service.scheduler)
+        journey.because(NOBODY_WITHOUT_MEMORY)
         return answer.refuse(journey, "no_server")
     if _asks_itself(journey, number):
         return "drop_martian"
