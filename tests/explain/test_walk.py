@@ -101,7 +101,7 @@ def test_round_robin_tells_whose_turn_is_next() -> None:
     talk = Conversation(SCENE)
     first, second = (talk.ask(ends_of(f"203.0.113.7:{port}", "shop", SCENE).wanted) for port in (4711, 4712))
     assert server(SCENE, first) == "10.0.0.11"
-    assert "the next connection gets 10.0.0.12" in words(first, SCENE)["server"]
+    assert "the next connection gets 10.0.0.12:8080" in words(first, SCENE)["server"]
     assert server(SCENE, second) == "10.0.0.12"
 
 

@@ -23,7 +23,7 @@ _TRANSPORTS: Final = {ip.TCP: "tcp", ip.UDP: "udp"}
 
 def advice(done: Walk, scene: Scene) -> Iterator[str]:
     """What is known of this packet's own case, else what the outcome's page says."""
-    found = list(_of_this_case(done, scene))
+    found = dict.fromkeys(_of_this_case(done, scene))
     yield from found or filter(None, [remedy(done.decision.outcome)])
 
 

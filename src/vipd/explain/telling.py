@@ -47,10 +47,13 @@ def told(done: Walk, scene: Scene, now: int) -> Iterator[Told]:
     """In the order of the way; the outcome comes last."""
     told_better = done.has("parse.tcp", "parse.udp", "parse.icmp")
     silent = _TOLD_BY_TABLE | ({parse.CONCERNS} if told_better else set())
+    headings: set[str] = set()
     for part in parts(done):
         lines = [sentence(reason, scene) for reason in part.reasons if reason.rule not in silent]
         counted = any(reason.rule is schedule.COUNTED for reason in part.reasons)
-        yield Told(part.heading, (*lines, *_more(part, done, scene, now)), counted)
+        more = () if part.heading in headings else _more(part, done, scene, now)
+        headings.add(part.heading)
+        yield Told(part.heading, (*lines, *more), counted)
     yield Told("outcome", tuple(_end(done)))
     if found := list(advice(done, scene)):
         yield Told("what next", tuple(found))
@@ -140,10 +143,11 @@ def _server(done: Walk, scene: Scene) -> Iterator[str]:
     server, service = server_of(done, scene), service_of(done, scene)
     if server is None or service is None:
         return
-    if any(True for _ in done.about("schedule.turn")):
-        turn = next(done.about("schedule.turn")).facts["turn"]
-        following = service.slots[(int(str(turn)) + 1) % len(service.slots)]
-        yield f"the next connection gets {scene.configuration.servers[following].address}"
+    for reason in done.about("schedule.turn"):
+        following = service.slots[(int(str(reason.facts["turn"])) + 1) % len(service.slots)]
+        # A running director's slots may be others by now.
+        if (then := scene.configuration.servers.get(following)) is not None:
+            yield f"the next connection gets {server_text(then)}"
     if done.has("schedule.hashed", "schedule.consistent") and not scene.secret_known:
         yield "the director's secret is not at hand: with it, the hash points elsewhere"
     yield f"chosen: {server_text(server)} by {method_text(server)}, weight {server.weight}"
