@@ -17,7 +17,7 @@ from vipd.explain.conversation import Conversation, ends_of
 from vipd.explain.question import brought
 from vipd.explain.scene import Scene
 from vipd.explain.telling import headline
-from vipd.explain.walk import Walk, candidates, server_of, walk
+from vipd.explain.walk import Walk, candidates, framed, server_of, walk
 from vipd.spec import Interface, State
 from vipd.spec.nexthop import NO_MAC
 from vipd.spec.state import BUCKET, Entry
@@ -211,9 +211,9 @@ def test_on_a_link_without_ethernet_packets_begin_with_their_ip_header() -> None
     assert headline(syn, scene).startswith("TCP SYN 203.0.113.7:4711 > 192.0.2.11:80: forward_nat")
     [refused] = ask(scene, "idle")
     assert (refused.sent_bare, IP(refused.left)[TCP].flags) == (True, "RA")
-    back = Ether(refused.sent_framed)
+    back = Ether(framed(refused))
     assert (back.dst, back[IP].src, back[TCP].flags) == ("00:00:00:00:00:00", "192.0.2.12", "RA")
-    assert syn.sent_framed == syn.sent
+    assert framed(syn) == syn.sent
     assert "44 bytes, time to live 64" in words(syn, scene)["packet"]
     assert [pair.kind for pair in changes_of(syn).pairs if pair.field.name == "destination port"] == [Kind.CHANGED]
     whole = walk(scene, brought(ask(SCENE, "shop")[0].packet.frame, scene, line))

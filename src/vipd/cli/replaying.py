@@ -23,6 +23,7 @@ from vipd.explain.ends import refused
 from vipd.explain.question import interface_of
 from vipd.explain.replay import Beside, Replay
 from vipd.explain.scene import Scene
+from vipd.explain.walk import framed
 from vipd.model.instance import Instance
 from vipd.wire import pcap
 from vipd.wire.pcap import Captured, LinkType
@@ -108,7 +109,7 @@ class _Sent:
         try:
             for frame in self._source.frames():
                 done = self._made.put(frame)
-                if done is not None and (sent := done.sent_framed):
+                if done is not None and (sent := framed(done)):
                     self.count += 1
                     yield Captured(sent, len(sent), LinkType.ETHERNET, frame.time_ns)
                 if alive and time.monotonic() - told > _TOLD_EVERY:

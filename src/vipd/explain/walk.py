@@ -78,13 +78,6 @@ class Walk:
         return self.came_bare and self.decision.egress in (None, self.packet.ingress.ifindex)
 
     @property
-    def sent_framed(self) -> bytes:
-        """For a capture of Ethernet: what leaves without a header gets one of zeros."""
-        if not self.sent or not self.sent_bare:
-            return self.sent
-        return bytes(12) + IP_TYPES[self.sent[0] >> 4].to_bytes(2, "big") + self.sent
-
-    @property
     def came(self) -> bytes:
         """From the IP header on."""
         return self.packet.frame if self.came_bare else self.packet.frame[HEADER:]
@@ -173,6 +166,12 @@ def sentence(reason: Reason, scene: Scene) -> str:
     if facts.get("mac") == "00:00:00:00:00:00":
         facts["mac"] = "unknown"
     return reason.rule.text.format_map(facts)
+
+
+def framed(done: Walk) -> bytes:
+    """What is sent, for a capture of Ethernet: what leaves without a header gets one of zeros."""
+    sent = done.sent
+    return bytes(12) + IP_TYPES[sent[0] >> 4].to_bytes(2, "big") + sent if sent and done.sent_bare else sent
 
 
 def service_of(done: Walk, scene: Scene) -> Service | None:

@@ -105,7 +105,7 @@ def _running(
         int(config["next_hop_age"][0]),
     )
     connections = Connections(maps["connections"].memory(_abi.BUCKET, writable=False), keys)
-    snapshot = Snapshot(MapTables(maps, connections))
+    snapshot = Snapshot(MapTables(maps, connections, servers.keys()))
     scene = Scene(configuration, snapshot, routes, _now(maps), Names(_interface_names(), names), {})
     return Running(maps, config, written, connections, scene, snapshot)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final, Generic, TypeVar
 
 from vipd.dataplane import _abi
 from vipd.dataplane.maps import Map, Rows
+from vipd.errors import BusyError
 from vipd.rehearsal import reading
 from vipd.rehearsal.reading import LIFE, LIFE_AT, SLOT
 from vipd.spec.configuration import Keys
@@ -80,6 +81,19 @@ class _Taken:
         return self._connections.taken(bucket)
 
 
+class OfServers:
+    """Connections of servers that were read: the daemon may have added one since."""
+
+    def __init__(self, connections: Table[Flow, Entry | ReplyEntry], servers: Container[int]) -> None:
+        self._connections, self._servers = connections, servers
+
+    def get(self, flow: Flow, /) -> Entry | ReplyEntry | None:
+        found = self._connections.get(flow)
+        if found is not None and found.server not in self._servers:
+            raise BusyError("a server came while the director was looked at; try again")
+        return found
+
+
 class _Array(Generic[V]):
     """A map by number."""
 
@@ -115,8 +129,9 @@ class _HopTable:
 class MapTables:
     """`spec.state.Tables` over maps."""
 
-    def __init__(self, maps: Mapping[str, Map], connections: Connections) -> None:
-        self.connections: Table[Flow, Entry | ReplyEntry] = connections
+    def __init__(self, maps: Mapping[str, Map], connections: Connections, servers: Container[int]) -> None:
+        """`servers`: numbers of those that are known."""
+        self.connections: Table[Flow, Entry | ReplyEntry] = OfServers(connections, servers)
         self.taken: Table[int, int] = _Taken(connections)
         self.loads: Table[int, Load] = _Array(maps["loads"], reading.load_of)
         self.traffic: Table[int, Traffic] = _Array(maps["traffic"], reading.traffic_of)
