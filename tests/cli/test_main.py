@@ -191,7 +191,9 @@ def closed(number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_an_output_that_is_closed_is_nobodys_mistake() -> None:
+def test_a_stream_that_is_closed_is_nobodys_mistake() -> None:
+    nothing = closed(0, "frame", "decode", "hdlc", "-")
+    assert (nothing.returncode, nothing.stderr) == (2, "standard input: it is empty\n")
     assert (closed(1, "frame", "encode", "hdlc").returncode, closed(1, "frame", "encode", "hdlc").stderr) == (0, "")
     refused = closed(2, "frame", "decode", "hdlc", "--hex", "z")
     assert (refused.returncode, refused.stdout) == (2, "")

@@ -13,7 +13,7 @@ from vipd.errors import ConfigError, DirectorError, EnvironmentProblem
 def main() -> None:
     """Exit codes: 0 done, 1 failed, 2 the input or this machine must be mended first, 130 interrupted."""
     sys.excepthook = _say_it_is_ours
-    _require_outputs()
+    _require_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         # A terminal that lacks a sign of ours shows another one.
         sys.stdout.reconfigure(errors="replace")
@@ -43,12 +43,12 @@ def main() -> None:
         sys.exit(_fail(f"vipd: {place}{error.strerror or error}", 1))
 
 
-def _require_outputs() -> None:
+def _require_streams() -> None:
     """Where one was closed, the next file that is opened would take its place, and what is written to it."""
-    for name, number in (("stdout", 1), ("stderr", 2)):
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-            setattr(sys, name, os.fdopen(number, "w", closefd=False))
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _say_no_more() -> None:
