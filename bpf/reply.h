@@ -13,11 +13,11 @@
 #define QUOTE_MAX_V4 (576 - 28)
 #define QUOTE_MAX_V6 (1280 - 48)
 
-/* What an answer takes from the packet; the pointers of struct packet do not survive. */
+/* What an answer takes from the packet, beside what is `told` of it; the pointers of struct
+ * packet do not survive.
+ */
 struct question {
-	struct flow flow;
 	struct ethhdr eth;
-	__u16 l3_length;
 	__u32 seq;
 	__u32 ack_seq;
 	__u16 tcp_length; /* RFC 9293: SEG.LEN, the SYN included */
@@ -27,7 +27,7 @@ struct question {
 
 static __always_inline struct question question_of(const struct packet *pkt)
 {
-	struct question q = { .flow = pkt->flow, .eth = *pkt->eth, .l3_length = pkt->l3_length };
+	struct question q = { .eth = *pkt->eth };
 
 	q.is_v4 = !!pkt->ip4;
 	if (pkt->tcp) {
@@ -91,28 +91,29 @@ static __always_inline __u64 pseudo_sum(const struct flow *flow, __u8 protocol, 
 }
 
 /* RFC 9293 3.10.7.1: the reset that a closed port would send. */
-static __always_inline void tcp_reset(struct tcphdr *tcp, const struct question *q)
+static __always_inline void tcp_reset(struct tcphdr *tcp, const struct flow *flow,
+				      const struct question *q)
 {
 	__u32 *word = (__u32 *)tcp;
 	__u64 sum;
 
-	tcp->source = q->flow.destination_port;
-	tcp->dest = q->flow.source_port;
+	tcp->source = flow->destination_port;
+	tcp->dest = flow->source_port;
 	tcp->seq = q->has_ack ? q->ack_seq : 0;
 	tcp->ack_seq = q->has_ack ? 0 : bpf_htonl(bpf_ntohl(q->seq) + q->tcp_length);
 	word[3] = bpf_htonl(5U << 28 | (q->has_ack ? 0x04 : 0x14) << 16);
 	word[4] = 0;
-	sum = pseudo_sum(&q->flow, IPPROTO_TCP, sizeof(*tcp));
+	sum = pseudo_sum(flow, IPPROTO_TCP, sizeof(*tcp));
 	sum += (__u64)word[0] + word[1] + word[2] + word[3];
 	tcp->check = ~csum_fold(sum);
 }
 
-__noinline int send_reset(struct xdp_md *ctx, const struct question *q)
+__noinline int send_reset(struct xdp_md *ctx, const struct told *told, const struct question *q)
 {
 	struct ethhdr *eth;
 	int size;
 
-	if (!q)
+	if (!told || !q)
 		return 0;
 	size = sizeof(*eth) + sizeof(struct tcphdr) +
 	       (q->is_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
@@ -125,16 +126,16 @@ __noinline int send_reset(struct xdp_md *ctx, const struct question *q)
 		if ((void *)(ip + 1) + sizeof(struct tcphdr) > (void *)(long)ctx->data_end)
 			return 0;
 		ethernet_back(eth, &q->eth);
-		ip4_back(ip, &q->flow, IPPROTO_TCP, sizeof(*ip) + sizeof(struct tcphdr));
-		tcp_reset((void *)(ip + 1), q);
+		ip4_back(ip, &told->flow, IPPROTO_TCP, sizeof(*ip) + sizeof(struct tcphdr));
+		tcp_reset((void *)(ip + 1), &told->flow, q);
 	} else {
 		struct ipv6hdr *ip = (void *)(eth + 1);
 
 		if ((void *)(ip + 1) + sizeof(struct tcphdr) > (void *)(long)ctx->data_end)
 			return 0;
 		ethernet_back(eth, &q->eth);
-		ip6_back(ip, &q->flow, IPPROTO_TCP, sizeof(struct tcphdr));
-		tcp_reset((void *)(ip + 1), q);
+		ip6_back(ip, &told->flow, IPPROTO_TCP, sizeof(struct tcphdr));
+		tcp_reset((void *)(ip + 1), &told->flow, q);
 	}
 	return 1;
 }
@@ -152,9 +153,10 @@ static __always_inline __u64 sum_words(const __u32 *word, const void *end, int m
 }
 
 /* Cut the packet to what an error quotes, whole words, and make room before it. */
-static __always_inline int make_quote(struct xdp_md *ctx, const struct question *q, int room)
+static __always_inline int make_quote(struct xdp_md *ctx, const struct told *told,
+				      const struct question *q, int room)
 {
-	int quote = q->l3_length, most = q->is_v4 ? QUOTE_MAX_V4 : QUOTE_MAX_V6;
+	int quote = told->l3_length, most = q->is_v4 ? QUOTE_MAX_V4 : QUOTE_MAX_V6;
 
 	if (quote > most)
 		quote = most;
@@ -166,18 +168,19 @@ static __always_inline int make_quote(struct xdp_md *ctx, const struct question 
 }
 
 /* RFC 792, with RFC 1191's next-hop MTU in the second word. */
-__noinline int send_icmp4(struct xdp_md *ctx, const struct question *q, __u32 type_code, __u32 mtu)
+__noinline int send_icmp4(struct xdp_md *ctx, const struct told *told, const struct question *q,
+			  __u32 type_code, __u32 mtu)
 {
-	int quote = q ? make_quote(ctx, q, sizeof(struct iphdr) + 8) : 0;
+	int quote = told && q ? make_quote(ctx, told, q, sizeof(struct iphdr) + 8) : 0;
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	struct iphdr *ip = (void *)(eth + 1);
 	__u32 *icmp = (void *)(ip + 1);
 
-	if (!quote || !q || (void *)(icmp + 2) > end)
+	if (!quote || !told || !q || (void *)(icmp + 2) > end)
 		return 0;
 	ethernet_back(eth, &q->eth);
-	ip4_back(ip, &q->flow, IPPROTO_ICMP, sizeof(*ip) + 8 + quote);
+	ip4_back(ip, &told->flow, IPPROTO_ICMP, sizeof(*ip) + 8 + quote);
 	icmp[0] = bpf_htonl(type_code << 16);
 	icmp[1] = bpf_htonl(mtu);
 	((__u16 *)icmp)[1] = ~csum_fold(sum_words(icmp, end, (QUOTE_MAX_V4 + 8) / 4));
@@ -185,22 +188,23 @@ __noinline int send_icmp4(struct xdp_md *ctx, const struct question *q, __u32 ty
 }
 
 /* RFC 4443 3; the checksum covers the pseudo header (2.3). */
-__noinline int send_icmp6(struct xdp_md *ctx, const struct question *q, __u32 type_code, __u32 mtu)
+__noinline int send_icmp6(struct xdp_md *ctx, const struct told *told, const struct question *q,
+			  __u32 type_code, __u32 mtu)
 {
-	int quote = q ? make_quote(ctx, q, sizeof(struct ipv6hdr) + 8) : 0;
+	int quote = told && q ? make_quote(ctx, told, q, sizeof(struct ipv6hdr) + 8) : 0;
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	struct ipv6hdr *ip = (void *)(eth + 1);
 	__u32 *icmp = (void *)(ip + 1);
 	__u64 sum;
 
-	if (!quote || !q || (void *)(icmp + 2) > end)
+	if (!quote || !told || !q || (void *)(icmp + 2) > end)
 		return 0;
 	ethernet_back(eth, &q->eth);
-	ip6_back(ip, &q->flow, IPPROTO_ICMPV6, 8 + quote);
+	ip6_back(ip, &told->flow, IPPROTO_ICMPV6, 8 + quote);
 	icmp[0] = bpf_htonl(type_code << 16);
 	icmp[1] = bpf_htonl(mtu);
-	sum = pseudo_sum(&q->flow, IPPROTO_ICMPV6, 8 + quote);
+	sum = pseudo_sum(&told->flow, IPPROTO_ICMPV6, 8 + quote);
 	((__u16 *)icmp)[1] = ~csum_fold(sum + sum_words(icmp, end, (QUOTE_MAX_V6 + 8) / 4));
 	return 1;
 }
@@ -217,8 +221,8 @@ static __noinline int reply_icmp(struct xdp_md *ctx, struct packet *pkt, enum ic
 				 __u32 mtu, enum outcome why)
 {
 	struct question q = question_of(pkt);
-	int sent = q.is_v4 ? send_icmp4(ctx, &q, (__u32)error >> 16, mtu) :
-			     send_icmp6(ctx, &q, error & 0xffff, mtu);
+	int sent = q.is_v4 ? send_icmp4(ctx, &pkt->told, &q, (__u32)error >> 16, mtu) :
+			     send_icmp6(ctx, &pkt->told, &q, error & 0xffff, mtu);
 
 	pkt->action = XDP_TX;
 	return sent ? why : DROP_NO_ROOM_IN_FRAME;
@@ -232,7 +236,7 @@ static __noinline int reply_reset(struct xdp_md *ctx, struct packet *pkt, enum o
 	if (pkt->segment == SEGMENT_RST)
 		return DROP_NO_SERVER;
 	pkt->action = XDP_TX;
-	return send_reset(ctx, &q) ? why : DROP_NO_ROOM_IN_FRAME;
+	return send_reset(ctx, &pkt->told, &q) ? why : DROP_NO_ROOM_IN_FRAME;
 }
 
 static __always_inline enum outcome reply_too_big(struct xdp_md *ctx, struct packet *pkt, __u32 mtu)

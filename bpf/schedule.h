@@ -220,22 +220,38 @@ enum made {
 
 #define COLLISION (NO_SLOT - 1)
 
-/* A slot for the reply's entry of a NAT connection, NO_SLOT or COLLISION. */
-__noinline __u32 reply_reserve(const struct flow *flow, __u32 tick)
+/* Of the reply under NAT, from the real server to the client. */
+static __always_inline void reply_flow(struct flow *flow, const struct flow *client,
+				       const struct real_server *server)
 {
-	__u32 position = connection_position(flow), twin;
-	struct connection *old, *client;
+	flow->source = server->address;
+	flow->destination = client->source;
+	flow->source_port = server->port ?: client->destination_port;
+	flow->destination_port = client->source_port;
+	flow->protocol = client->protocol;
+	flow->pad[0] = flow->pad[1] = flow->pad[2] = 0;
+}
+
+/* A slot for the reply's entry of a NAT connection, NO_SLOT or COLLISION. */
+__noinline __u32 reply_reserve(const struct flow *client, __u32 id, __u32 tick)
+{
+	const struct real_server *server = bpf_map_lookup_elem(&real_servers, &id);
+	struct connection *old, *first;
+	__u32 position, twin;
+	struct flow flow;
 	__u64 life;
 
-	if (!flow)
+	if (!client || !server)
 		return NO_SLOT;
+	reply_flow(&flow, client, server);
+	position = connection_position(&flow);
 	old = position == NO_SLOT ? NULL : connection_at(position);
 	if (old && old->life) {
 		twin = old->twin - 1;
-		client = old->twin ? connection_at(twin) : NULL;
-		if (!(life_flags(old->life) & CONNECTION_REPLY) || !client)
+		first = old->twin ? connection_at(twin) : NULL;
+		if (!(life_flags(old->life) & CONNECTION_REPLY) || !first)
 			return COLLISION;
-		life = *(volatile __u64 *)&client->life;
+		life = *(volatile __u64 *)&first->life;
 		if (life && life_is_over(life, tick))
 			connection_expire(twin, life);
 		else if (life && !state_is_closing(life_state(life)))
@@ -243,64 +259,45 @@ __noinline __u32 reply_reserve(const struct flow *flow, __u32 tick)
 		else if (life)
 			connection_end(twin, life);
 	}
-	return slot_reserve(flow_hash(flow));
+	return slot_reserve(flow_hash(&flow));
 }
 
-static __always_inline enum made remember_reply(const struct flow *client,
-						const struct real_server *server,
-						struct connection *conn, __u32 own, __u64 now)
+static __always_inline void remember_reply(const struct flow *client,
+					   const struct real_server *server,
+					   const struct connection *conn, __u32 own, __u64 now)
 {
-	__u32 tick = tick_of(now), position;
-	struct connection *reply;
-	struct flow flow = {};
+	struct connection *reply = connection_at(conn->twin - 1);
 
-	flow.source = server->address;
-	flow.destination = client->source;
-	flow.source_port = server->port ?: client->destination_port;
-	flow.destination_port = client->source_port;
-	flow.protocol = client->protocol;
-	position = reply_reserve(&flow, tick);
-	if (position == COLLISION)
-		return MADE_NOT_COLLISION;
-	reply = position == NO_SLOT ? NULL : connection_at(position);
 	if (!reply)
-		return MADE_NOT_FULL;
-	reply->flow = flow;
+		return;
+	reply_flow(&reply->flow, client, server);
 	reply->real_server = conn->real_server;
 	reply->service = conn->service;
 	reply->twin = own + 1;
 	reply->service_port = client->destination_port;
 	reply->return_hop = 0;
-	conn->twin = position + 1;
-	connection_publish(reply, life_of(tick - 1, now >> 10, STATE_NONE,
+	connection_publish(reply, life_of(tick_of(now) - 1, now >> 10, STATE_NONE,
 					  CONNECTION_USED | CONNECTION_REPLY));
-	return MADE;
 }
 
-__noinline int remember(const struct flow *flow, __u32 hash, __u32 id, __u32 segment, __u64 now)
+/* `slots`: of the connection, and above that of its twin plus 1, or 0. */
+__noinline int remember_at(const struct flow *flow, __u64 slots, __u32 id, __u32 segment, __u64 now)
 {
 	const struct real_server *server = bpf_map_lookup_elem(&real_servers, &id);
-	__u32 position = slot_reserve(hash);
-	struct connection *conn;
+	struct connection *conn = connection_at(slots);
 	struct traffic *count;
-	enum made made = MADE;
 	__u8 state, flags;
 
-	conn = position == NO_SLOT ? NULL : connection_at(position);
 	if (!flow || !server || !conn)
-		return MADE_NOT_FULL;
+		return 0;
 	conn->flow = *flow;
 	conn->real_server = id;
 	conn->service = server->service;
-	conn->twin = 0;
+	conn->twin = slots >> 32;
 	conn->service_port = 0;
 	conn->return_hop = 0;
-	if (server->method == METHOD_NAT)
-		made = remember_reply(flow, server, conn, position, now);
-	if (made != MADE) {
-		slot_release(position);
-		return made;
-	}
+	if (conn->twin)
+		remember_reply(flow, server, conn, slots, now);
 	state = STATE_UDP;
 	if (flow->protocol == IPPROTO_TCP)
 		state = state_after(STATE_NONE, conn->twin ? INPUT : INPUT_ONLY, segment);
@@ -310,6 +307,28 @@ __noinline int remember(const struct flow *flow, __u32 hash, __u32 id, __u32 seg
 	count = bpf_map_lookup_elem(&traffic, &id);
 	if (count)
 		count->connections++;
+	return 0;
+}
+
+/* Its steps are called from here, one after the other: of what one of them calls, the
+ * stack has to hold all (see tests/dataplane/test_stack.py).
+ */
+static __always_inline enum made remember(const struct packet *pkt, __u32 id,
+					  const struct real_server *server)
+{
+	__u32 own = slot_reserve(pkt->hash), twin = 0;
+
+	if (own == NO_SLOT)
+		return MADE_NOT_FULL;
+	if (server->method == METHOD_NAT) {
+		twin = reply_reserve(&pkt->flow, id, tick_of(pkt->now));
+		if (twin == NO_SLOT || twin == COLLISION) {
+			slot_release(own);
+			return twin == NO_SLOT ? MADE_NOT_FULL : MADE_NOT_COLLISION;
+		}
+		twin++;
+	}
+	remember_at(&pkt->flow, (__u64)twin << 32 | own, id, pkt->segment, pkt->now);
 	return MADE;
 }
 
@@ -332,7 +351,7 @@ static __always_inline enum outcome schedule(struct xdp_md *ctx, struct packet *
 		if (server && addr_equal(&server->address, &pkt->flow.source))
 			return DROP_MARTIAN;
 		if (server) {
-			int made = remember(&pkt->flow, pkt->hash, id, pkt->segment, pkt->now);
+			enum made made = remember(pkt, id, server);
 
 			if (made == MADE_NOT_COLLISION)
 				return DROP_COLLISION;
