@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
-from typing import Final
+from statistics import fmean
+from typing import Final, TypeAlias
 
 from bench.effort import Effort
 from bench.harness import DIRECTOR, NOTHING, XDP_PASS, XDP_TX, MeasureError
 from bench.recipe import Traffic
-from bench.report import Row, Samples, at_most
+from bench.report import Row, Samples
 from bench.testrun import KNOWN, Bed, bed, fill, not_ours_traffic
 from vipd.dataplane.tracing import Tracer, open_tracer
 from vipd.model.trace import FRAME_BYTES, Asked
 
+Costs: TypeAlias = dict[str, float]
+"Nanoseconds a packet, by what is asked for."
+
 FLOWS: Final = 1024
+_LOADS: Final = 8
+"Where the kernel puts a program is chance, and moves a short way by some nanoseconds: it is loaded so many times."
 _FACTOR: Final = 1.05
+_OFF, _NOT_OURS = "off", "not ours"
 _NAMES: Final = ("DR", "NAT in", "NAT back", "TUN 4-in-4")
 ASKED: Final = {
     "outcome": Asked(outcomes=frozenset({"drop_malformed"})),
@@ -28,33 +35,49 @@ ASKED: Final = {
 
 
 def rows(effort: Effort, told: Callable[[str], None]) -> Iterator[Row]:
-    with bed(effort) as ready, open_tracer(ready.director.dataplane.pins.directory) as tracer:
-        for case in (case for case in KNOWN if case.name in _NAMES):
-            told(f"tracing beside {case.name}")
-            yield from _beside(ready, tracer, case.name, fill(ready, case, FLOWS), XDP_TX, effort)
-        told("tracing beside what is not ours")
-        yield from _beside(ready, tracer, "not ours", not_ours_traffic(ready), XDP_PASS, effort)
+    names = [case.name for case in KNOWN if case.name in _NAMES] + [_NOT_OURS]
+    loads: dict[str, list[Costs]] = {name: [] for name in names}
+    for number in range(_LOADS):
+        with bed(effort) as ready, open_tracer(ready.director.dataplane.pins.directory) as tracer:
+            rounds = -(-effort.rounds // _LOADS)
+            for case in (case for case in KNOWN if case.name in _NAMES):
+                told(f"tracing beside {case.name}, load {number + 1} of {_LOADS}")
+                traffic = fill(ready, case, FLOWS)
+                loads[case.name].append(_beside(ready, tracer, traffic, XDP_TX, rounds, effort.frames))
+            told(f"tracing beside what is not ours, load {number + 1} of {_LOADS}")
+            traffic = not_ours_traffic(ready)
+            loads[_NOT_OURS].append(_beside(ready, tracer, traffic, XDP_PASS, rounds, effort.frames))
+    for name in names:
+        for each in ASKED:
+            yield _row(f"tracing for another {each}: {name}", each, loads[name])
 
 
-def _beside(bed: Bed, tracer: Tracer, name: str, traffic: Traffic, action: int, effort: Effort) -> Iterator[Row]:
+def _beside(bed: Bed, tracer: Tracer, traffic: Traffic, action: int, rounds: int, frames: int) -> Costs:
     """All ways to ask and not to ask, in turns; each with the work of a beat before it, which cools the caches."""
-    asked: dict[str, Asked | None] = {"off": None} | ASKED
+    asked: dict[str, Asked | None] = {_OFF: None} | ASKED
     values: dict[str, list[float]] = {each: [] for each in (NOTHING, *asked)}
     order = list(values)
-    for turn in range(effort.rounds + 1):
+    for turn in range(rounds + 1):
         bed.race.random.shuffle(order)
         for each in order:
             tracer.start(asked.get(each) or Asked(outcomes=frozenset()))
-            if each in (NOTHING, "off"):
+            if each in (NOTHING, _OFF):
                 tracer.stop()
             program, ends = (NOTHING, XDP_TX) if each == NOTHING else (DIRECTOR, action)
-            took = bed.harness.some(program, traffic, FLOWS, effort.frames, ends)
+            took = bed.harness.some(program, traffic, FLOWS, frames, ends)
             if tracer.counts().matched:
-                raise MeasureError(f"tracing beside {name}: packets fit {each}, which none should")
+                raise MeasureError(f"packets fit what another {each} was asked for, which none should")
             if turn:  # the first warms up
                 values[each].append(took)
     base = Samples(tuple(values[NOTHING]))
-    off = Samples(tuple(values["off"])).minus(base)
-    for each in ASKED:
-        on = Samples(tuple(values[each])).minus(base)
-        yield at_most(f"tracing for another {each}: {name}", on, off, _FACTOR, "not tracing")
+    return {each: Samples(tuple(values[each])).minus(base).middle for each in asked}
+
+
+def _row(name: str, each: str, loads: list[Costs]) -> Row:
+    """By means, since a nanosecond more is the goal missed and the kernel tells no less than one."""
+    on, off = Samples(tuple(costs[each] for costs in loads)), fmean(costs[_OFF] for costs in loads)
+    value = fmean(on.values)
+    ratio = value / off if off > 0 else None
+    met = ratio is not None and ratio <= _FACTOR
+    goal = f"<= {_FACTOR:g} x not tracing"
+    return Row(name, round(value, 3), "ns/packet", round(off, 3), ratio, goal, met, on.spread, "not tracing")

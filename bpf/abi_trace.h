@@ -11,30 +11,32 @@ enum trace_limits {
 	TRACE_ROOM = 1048576, /* bytes of records that wait for the tracer */
 };
 
-enum trace_by {
-	TRACE_BY_OUTCOME = 1, /* as long as it is on */
-	TRACE_BY_SERVICE = 2,
-	TRACE_BY_CLIENT = 4,
-	TRACE_BY_UPPER_HALF = 8, /* of the client's address, not by the lower one */
+/* Bits of `on` above those of the outcomes: by which half of a client's address to ask. */
+enum trace_on {
+	TRACE_ON_UPPER_HALF = 62,
+	TRACE_ON_LOWER_HALF = 63, /* IPv4's: the sign, which is asked for fastest */
 };
 
-/* What a tracer asks for, the hottest first. It writes all but the last block. */
+/* What a tracer asks for. It writes all but the last block. The first cache line rules out
+ * what can be ruled out at little cost; what it lets through is looked at again.
+ */
 struct tracer {
-	__u32 on;	/* of trace_by; the sweeper clears it where `beat` stands still */
-	__u32 keep;	/* whether frames are wanted that may be changed */
-	__u64 outcomes; /* bit n: outcome n */
-	__u64 half_net; /* of `net`, the half that tells the most */
+	__u64 on;   /* bit n: outcome n, CONTINUE always; 0: off, as where `beat` stands still */
+	__u64 keep; /* the same, where frames are wanted that may be changed */
+	__u64 services_modulo; /* bit n: services of numbers with n as the low bits */
+	__u64 half_net;	       /* of `net` */
 	__u64 half_mask;
+	__u64 gap[3]; /* to the end of the line */
+
 	struct addr net; /* only packets from or to here */
 	struct addr mask;
-
 	__u32 frame;  /* bytes of each frame as it came, up to TRACE_FRAME */
 	__u32 share;  /* records in a window, of all processors; 0: no limit */
 	__u64 window; /* ns */
 	__u32 pid;
 	__u32 beat;   /* counted up as long as the tracer lives */
 	__u32 sample; /* one of so many */
-	__u32 pad[9];
+	__u32 pad;
 
 	__u64 services[SERVICES / 64];	  /* bit n: service n; bit 0: packets of none */
 	__u64 servers[REAL_SERVERS / 64]; /* bit n: real server n; bit 0: packets of none */

@@ -21,11 +21,6 @@ enum fragment_kind {
 	FRAGMENT_LATER, /* has not: they come from the fragments map */
 };
 
-/* In `met`, because kernel 6.1 has no room on the stack for one field more: no tracer
- * asks for the packet, as is known already.
- */
-#define UNWANTED (1 << 15)
-
 /* What a tracer may ask for; whole from parse on, whatever becomes of the packet. */
 #define TOLD                                                                                       \
 	struct flow flow;     /* parse */                                                          \
@@ -33,7 +28,7 @@ enum fragment_kind {
 	__u32 position;	      /* lookup, icmp: the connection's slot in the table */               \
 	__u32 egress;	      /* forward: ifindex, where XDP sends it */                           \
 	__u16 l3_length;      /* parse: of IP, from its own header */                              \
-	__u16 met;	      /* any: a bit for each event on its way, and UNWANTED */             \
+	__u16 met;	      /* any: a bit for each event on its way */                           \
 	__u32 real_server_id; /* lookup, else schedule */                                          \
 	__u32 service_id;     /* lookup, else schedule */                                          \
 	__u8 segment;	      /* parse: TCP only */                                                \

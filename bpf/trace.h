@@ -22,31 +22,22 @@ static __always_inline int trace_differs(const struct addr *a)
 	return (word[1] ^ net[1]) & mask[1] || (word[0] ^ net[0]) & mask[0];
 }
 
-/* 0 where this half of the address fits; two of them can be multiplied. */
-static __always_inline __u64 trace_half(const struct addr *a, __u32 by)
+/* Whether neither end can be a client that is asked for, as one half of the address tells,
+ * 1 for the lower; an ICMP error is its connection's too. The shortest way of a packet is a
+ * hundred instructions: each that is added here is seen.
+ */
+static __always_inline int trace_is_of_others(const struct packet *pkt, int half)
 {
-	__u64 x = ((const __u64 *)a)[by & TRACE_BY_UPPER_HALF ? 0 : 1];
+	__u64 from = ((const __u64 *)&pkt->flow.source)[half];
+	__u64 to = ((const __u64 *)&pkt->flow.destination)[half];
+	__u64 net = tracer.half_net, mask = tracer.half_mask;
 
-	x = (x ^ tracer.half_net) & tracer.half_mask;
-	return (__u32)(x | x >> 32);
+	return (from & mask) != net && (to & mask) != net && !pkt->icmp;
 }
 
-/* What costs the least and rules out the most, with few branches for the verifier to
- * follow; trace_wants has the last word.
- */
-static __always_inline int trace_may_want(const struct packet *pkt, __u32 by)
+static __always_inline int trace_service_fits(const struct packet *pkt)
 {
-	if (by & TRACE_BY_SERVICE) {
-		__u32 service = pkt->service_id;
-
-		/* The verifier of kernel 6.1 loses the bound that clang 14 knows. */
-		asm volatile("%0 &= 16383" : "+r"(service));
-		if (!(tracer.services[service >> 6] >> (service & 63) & 1))
-			return 0;
-	}
-	return !(by & TRACE_BY_CLIENT) ||
-	       !(trace_half(&pkt->flow.source, by) * trace_half(&pkt->flow.destination, by)) ||
-	       pkt->icmp;
+	return tracer.services_modulo >> (pkt->service_id & 63) & 1;
 }
 
 static __always_inline const struct connection *trace_connection(const struct told *told)
@@ -70,13 +61,22 @@ static __always_inline int trace_concerns(const struct told *told)
 	       (!trace_differs(&conn->flow.source) || !trace_differs(&conn->flow.destination));
 }
 
-/* All that trace_may_want has not looked at. */
+/* All that can be said before a server is chosen. */
+static __always_inline int trace_may_want(const struct told *told)
+{
+	__u32 service = told->service_id;
+
+	/* The verifier of kernel 6.1 loses the bound that clang 14 knows. */
+	asm volatile("%0 &= 16383" : "+r"(service));
+	return tracer.services[service >> 6] >> (service & 63) & 1 && trace_concerns(told);
+}
+
 static __always_inline int trace_wants(const struct told *told)
 {
 	__u32 server = told->real_server_id;
 
 	asm volatile("%0 &= 65535" : "+r"(server));
-	return tracer.servers[server >> 6] >> (server & 63) & 1 && trace_concerns(told);
+	return tracer.servers[server >> 6] >> (server & 63) & 1 && trace_may_want(told);
 }
 
 /* The frame's first bytes into this processor's record. */
@@ -103,8 +103,7 @@ __noinline int trace_frame_now(struct xdp_md *ctx, const struct told *told)
 	struct trace_record *record;
 	__u32 zero = 0;
 
-	/* Which server it will be need not be known yet. */
-	if (!told || !trace_concerns(told))
+	if (!told || !trace_may_want(told))
 		return 0;
 	record = bpf_map_lookup_elem(&trace_records, &zero);
 	if (record)
@@ -115,14 +114,14 @@ __noinline int trace_frame_now(struct xdp_md *ctx, const struct told *told)
 /* Before the first change of a frame: who asked for it gets it as it came. */
 static __always_inline void trace_keep(struct xdp_md *ctx, struct packet *pkt)
 {
-	__u32 by = *(volatile __u32 *)&tracer.keep;
+	__u64 keep = *(volatile __u64 *)&tracer.keep;
 
-	if (!by)
+	if (!keep || ((__s64)keep < 0 && trace_is_of_others(pkt, 1)))
 		return;
-	if (trace_may_want(pkt, by))
+	if (keep >> TRACE_ON_UPPER_HALF & 1 && trace_is_of_others(pkt, 0))
+		return;
+	if (trace_service_fits(pkt))
 		trace_frame_now(ctx, &pkt->told);
-	else
-		pkt->met |= UNWANTED;
 }
 
 /* Whether this packet is one of those that sampling and rate leave. */
@@ -202,12 +201,18 @@ __noinline int trace_tell(struct xdp_md *ctx, const struct told *told, __u32 why
 	return 0;
 }
 
+_Static_assert(OUTCOME_COUNT <= TRACE_ON_UPPER_HALF, "`on` has no bit left for an outcome");
+
 /* At the very end: the frame is as it leaves. */
 static __always_inline void trace(struct xdp_md *ctx, struct packet *pkt, enum outcome why)
 {
-	__u32 by = *(volatile __u32 *)&tracer.on;
+	__u64 on = *(volatile __u64 *)&tracer.on;
 
-	if (by && tracer.outcomes >> why & 1 && !(pkt->met & UNWANTED) && trace_may_want(pkt, by))
+	if (!on || !(on >> why & 1) || ((__s64)on < 0 && trace_is_of_others(pkt, 1)))
+		return;
+	if (on >> TRACE_ON_UPPER_HALF & 1 && trace_is_of_others(pkt, 0))
+		return;
+	if (trace_service_fits(pkt))
 		trace_tell(ctx, &pkt->told, why);
 }
 

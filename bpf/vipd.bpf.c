@@ -27,7 +27,7 @@ const struct {
 	enum life_shift life_shift;
 	enum limits limits;
 	enum trace_limits trace_limits;
-	enum trace_by trace_by;
+	enum trace_on trace_on;
 	enum traced_flag traced_flag;
 } abi_enums SEC(".rodata.abi") = {};
 

@@ -106,9 +106,9 @@ class Types:
 
 
 def enum_class(enum: dict[str, Any]) -> Iterator[str]:
-    """The family that all names begin with is the class's name already."""
+    """The family that all names begin with is the class's name already; of one name, it is all but the last word."""
     values = [(value["name"], value["val"]) for value in enum["values"]]
-    columns = zip(*(name.split("_") for name, _ in values), strict=False)
+    columns = zip(*(name.split("_")[: -1 if len(values) == 1 else None] for name, _ in values), strict=False)
     family = "".join(f"{words[0]}_" for words in takewhile(lambda words: len(set(words)) == 1, columns))
     yield f"\n\nclass {''.join(word.title() for word in enum['name'].split('_'))}(IntEnum):\n"
     yield from (f"    {name.removeprefix(family)} = {value}\n" for name, value in values)

@@ -14,7 +14,7 @@ from scapy.layers.inet6 import ICMPv6PacketTooBig
 from scapy.layers.l2 import ARP, Dot1Q
 from scapy.packet import Raw
 
-from tests.support.bpf import XDP_DROP
+from tests.support.bpf import XDP_DROP, on_one_processor
 from tests.support.packets import (
     CLIENT_PORT,
     FAMILIES,
@@ -258,6 +258,17 @@ def test_a_service_is_told_and_no_other_nor_what_is_of_none(director: Director) 
         assert [found.service for found in tracer.poll(0)] == [endpoint(4, TCP, 81)] * 2
 
 
+def test_services_whose_numbers_end_alike_are_told_apart(director: Director) -> None:
+    first, *_, last = [director.service(VIP[4], 100 + n, TCP) for n in range(65)]
+    assert first % 64 == last % 64
+    for number in (first, last):
+        director.serve(number, [director.server(number, server(4, 1), _abi.Method.DR)])
+    with tracing(director, Asked(services=frozenset({endpoint(4, TCP, 100)}))) as tracer:
+        for port in (164, 100):
+            director.run(framed(request(4, TCP, dport=port), director.wires.out))
+        assert told(tracer).service == endpoint(4, TCP, 100)
+
+
 def test_a_service_that_comes_later_is_told_from_the_next_beat_on(director: Director) -> None:
     with tracing(director, Asked(services=frozenset({endpoint(4, TCP)}))) as tracer:
         serve(director, 4, TCP, _abi.Method.DR)
@@ -288,11 +299,12 @@ def test_only_outcomes_that_are_asked_for_are_told(director: Director, asked: fr
         director.run(framed(request(4, TCP), director.wires.out))
         director.run(framed(request(4, TCP, dport=9), director.wires.out))
         assert {found.outcome for found in tracer.poll(0)} == asked & {"forward_dr", "pass_no_service"}
+        assert tracer.beat(), "the data plane had stopped"
 
 
 def test_one_of_so_many_is_told(director: Director) -> None:
     serve(director, 4, TCP, _abi.Method.DR)
-    with tracing(director, Asked(sample=3)) as tracer:
+    with on_one_processor(), tracing(director, Asked(sample=3)) as tracer:
         for number in range(10):
             director.run(framed(request(4, TCP, sport=1000 + number), director.wires.out))
         assert [found.flow and found.flow.source_port for found in tracer.poll(0)] == [1002, 1005, 1008]

@@ -75,7 +75,8 @@ def test_a_killed_tracer_is_forgotten_by_the_data_plane_itself(bpffs: Path) -> N
     done = subprocess.run([sys.executable, "-c", program, str(bpffs / "one")], check=False)
     assert done.returncode == -9
     found = cell(plane)
-    assert (found["on"][0], found["keep"][0]) == (1, 1)
+    assert found["on"][0]
+    assert found["keep"][0]
     wait_until(lambda: not found["on"][0], "the data plane to miss the tracer", PATIENCE)
     assert not found["keep"][0]
     plane.pins.director.run(ARP)
@@ -99,7 +100,7 @@ def test_a_tracer_that_gives_signs_of_life_goes_on(bpffs: Path) -> None:
         found["heard_at"] -= 3_000_000_000
         found["beat"] += 1
         wait_until(heard, "the sweeper to hear the tracer again", PATIENCE)
-        assert found["on"][0] == 1
+        assert found["on"][0]
         assert tracer.beat()
         # The same without one.
         wait_until(heard, "the sweeper to hear the tracer again", PATIENCE)

@@ -13,11 +13,9 @@ class TraceLimits(IntEnum):
     ROOM = 1048576
 
 
-class TraceBy(IntEnum):
-    OUTCOME = 1
-    SERVICE = 2
-    CLIENT = 4
-    UPPER_HALF = 8
+class TraceOn(IntEnum):
+    UPPER_HALF = 62
+    LOWER_HALF = 63
 
 
 class TracedFlag(IntEnum):
@@ -30,27 +28,28 @@ class TracedFlag(IntEnum):
 
 ENUMS: Final = (
     "trace_limits",
-    "trace_by",
+    "trace_on",
     "traced_flag",
 )
 "All enums, by their names in C."
 
 TRACER: Final = struct(
     10432,
-    ("on", "<u4", 0),
-    ("keep", "<u4", 4),
-    ("outcomes", "<u8", 8),
-    ("half_net", "<u8", 16),
-    ("half_mask", "<u8", 24),
-    ("net", ADDR, 32),
-    ("mask", ADDR, 48),
-    ("frame", "<u4", 64),
-    ("share", "<u4", 68),
-    ("window", "<u8", 72),
-    ("pid", "<u4", 80),
-    ("beat", "<u4", 84),
-    ("sample", "<u4", 88),
-    ("pad", ("<u4", (9,)), 92),
+    ("on", "<u8", 0),
+    ("keep", "<u8", 8),
+    ("services_modulo", "<u8", 16),
+    ("half_net", "<u8", 24),
+    ("half_mask", "<u8", 32),
+    ("gap", ("<u8", (3,)), 40),
+    ("net", ADDR, 64),
+    ("mask", ADDR, 80),
+    ("frame", "<u4", 96),
+    ("share", "<u4", 100),
+    ("window", "<u8", 104),
+    ("pid", "<u4", 112),
+    ("beat", "<u4", 116),
+    ("sample", "<u4", 120),
+    ("pad", "<u4", 124),
     ("services", ("<u8", (256,)), 128),
     ("servers", ("<u8", (1024,)), 2176),
     ("heard_at", "<u8", 10368),

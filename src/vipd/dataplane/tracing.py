@@ -36,6 +36,8 @@ _SHARES: Final = 10
 "Windows in a second that a rate is divided among, so that what is shown is spread over it."
 _HALF: Final = 8
 "Bytes of an address."
+_OF_NO_SERVICE: Final = {"pass_not_ours"}
+"What most packets are that are none of ours: no service was looked up for them, and the first look can tell."
 _COUNTER: Final = np.dtype("<u8")
 _FREE: Final = int(_abi.ServerStatus.FREE)
 
@@ -80,11 +82,12 @@ class Tracer:
         """
         services, servers = self._meant()
         self._cell["services"], self._cell["servers"] = services, servers
+        self._cell["services_modulo"] = np.bitwise_or.reduce(services)
         was_on = bool(self._cell["on"][0])
         self._cell["beat"] += 1
-        by = _looked_at(self._asked)
-        self._cell["keep"] = by if self._asked.frame and self._asked.outcomes & CHANGED else 0
-        self._cell["on"] = by
+        on = _switch(self._asked, bool(services[0] & np.uint64(1)))
+        self._cell["keep"] = on if self._asked.frame and self._asked.outcomes & CHANGED else 0
+        self._cell["on"] = on
         self._records.forget()
         return was_on
 
@@ -154,25 +157,27 @@ def _bits(like: Any, numbers: Iterable[int]) -> Any:
     return found
 
 
-def _looked_at(asked: Asked) -> int:
-    """Before all else. A server's packets are those of its service, too."""
-    by = int(_abi_trace.TraceBy.OUTCOME)
-    if asked.services is not None or asked.servers is not None:
-        by |= _abi_trace.TraceBy.SERVICE
+def _switch(asked: Asked, of_no_service: bool) -> int:
+    """The bits of `on`: never 0, whatever is asked for."""
+    names = asked.outcomes if of_no_service else asked.outcomes - _OF_NO_SERVICE
+    on = 1 << _abi.Outcome.CONTINUE
+    on |= sum(1 << _abi.Outcome[name.upper()] for name in names)
     if asked.client is not None:
-        by |= _abi_trace.TraceBy.CLIENT
-        if not any(_net(asked.client)[1][_HALF:]):
-            by |= _abi_trace.TraceBy.UPPER_HALF
-    return by
+        on |= 1 << (_abi_trace.TraceOn.UPPER_HALF if _by_upper_half(asked.client) else _abi_trace.TraceOn.LOWER_HALF)
+    return on
+
+
+def _by_upper_half(client: Network) -> bool:
+    """Where the lower half of the address may be anything."""
+    return not any(_net(client)[1][_HALF:])
 
 
 def _settings(asked: Asked) -> dict[str, Any]:
     net, mask = _net(asked.client) if asked.client else (bytes(16), bytes(16))
-    half = slice(_HALF) if _looked_at(asked) & _abi_trace.TraceBy.UPPER_HALF else slice(_HALF, None)
+    half = slice(_HALF) if asked.client and _by_upper_half(asked.client) else slice(_HALF, None)
     # So many records in so much time that a second has exactly the rate, in up to ten shares.
     share = -(-asked.rate // _SHARES)
     return {
-        "outcomes": sum(1 << _abi.Outcome[name.upper()] for name in asked.outcomes),
         "half_net": int.from_bytes(net[half], "little"),
         "half_mask": int.from_bytes(mask[half], "little"),
         "net": np.frombuffer(net, _abi.ADDR)[0],
