@@ -191,6 +191,14 @@ def closed(number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_a_demo_does_not_begin_where_its_result_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for option, place in (("--json", tmp_path), ("--json", tmp_path / "file/x"), ("--pcap", tmp_path / "file")):
+        shown = vipd("demo", option, str(place))
+        assert (shown.returncode, shown.stdout) == (2, "")
+        assert shown.stderr.startswith(f"{option}: ")
+
+
 def test_a_stream_that_is_closed_is_nobodys_mistake() -> None:
     nothing = closed(0, "frame", "decode", "hdlc", "-")
     assert (nothing.returncode, nothing.stderr) == (2, "standard input: it is empty\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from vipd.errors import ConfigError, Problem
 from vipd.model.director import Method
 
 if TYPE_CHECKING:
@@ -45,10 +46,16 @@ def demo(
     from vipd.cli.output import console
     from vipd.lab.demo import Settings, remove
     from vipd.lab.interrupt import interruptible
+    from vipd.lab.lab import require_root
 
     methods = frozenset(method or Method)
     settings = Settings(connections, pcap and pcap.absolute(), keep, name, methods)
     chosen = _chosen(only, methods)
+    if json_file is not None:
+        _require_place("--json", json_file, json_file.parent)
+    if pcap is not None:
+        _require_place("--pcap", pcap, pcap)
+    require_root()
     screen = console()
     try:
         with interruptible():
@@ -65,6 +72,18 @@ def demo(
     if keep:
         _print_next_steps(screen, chosen, settings)
     raise typer.Exit(1 if failed else 0)
+
+
+def _require_place(option: str, named: Path, folder: Path) -> None:
+    """Before the demo, which takes its time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            [Problem(option, f"{folder} is no directory and cannot become one: {error.strerror}")]
+        ) from None
+    if named != folder and named.is_dir():
+        raise ConfigError([Problem(option, f"{named} is a directory; a file is needed")])
 
 
 def _chosen(names: list[str] | None, methods: frozenset[Method]) -> list[Topology]:
@@ -182,7 +201,6 @@ def _write(path: Path, found: list[tuple[Topology, Observed | Across]]) -> None:
         else across_as_data(topology, seen)
         for topology, seen in found
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     fresh.replace(path)

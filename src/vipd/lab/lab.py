@@ -68,7 +68,7 @@ class Lab:
 
     def up(self) -> bool:
         """Network and real servers; False where they are there already. A failure leaves nothing."""
-        _require_root()
+        require_root()
         state = _state_of(self.name)
         if state and state["complete"] and _is_whole(self, state):
             if state["topology"] != self.topology.name:
@@ -151,7 +151,7 @@ def names() -> list[str]:
 
 def down(name: str) -> bool:
     """Everything that was ever made for the lab, also by a program that was killed; False: nothing was."""
-    _require_root()
+    require_root()
     directory = DIRECTORY / name
     if not directory.exists() and not namespaces_of(name):
         return False
@@ -204,7 +204,7 @@ def _is_whole(lab: Lab, state: dict[str, Any]) -> bool:
     return wanted <= set(namespaces_of(lab.name)) and all(map(process.is_alive, process.recorded(lab.directory)))
 
 
-def _require_root() -> None:
+def require_root() -> None:
     if os.geteuid():
         raise EnvironmentProblem("a lab is made of network namespaces, for which root is needed")
 
