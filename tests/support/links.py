@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -154,8 +155,10 @@ class End(Program):
     def remove(self) -> None:
         if self.running:
             super().end(signal.SIGKILL)
-        if self.peer.directory.exists():
+        if self._adopted:
             vipd("link", "down", self.name)
+        # Of a killed one nothing else is left; what `vipd link down` makes of that has a test of its own.
+        shutil.rmtree(self.peer.directory, ignore_errors=True)
         if namespace.exists(self.name):
             namespace.remove(self.name)
 
