@@ -15,7 +15,11 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(1800)]
 PASSED: Final = re.compile(r"^(?:=+ )?(\d+) passed", re.MULTILINE)
 
 
-@pytest.mark.parametrize(("file", "count"), [("tests/daemon/guest_unit.py", 6)], ids=["director"])
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [("tests/daemon/guest_unit.py", 6), ("tests/interop/guest_link_unit.py", 4)],
+    ids=["director", "link"],
+)
 def test_units_start_work_and_end_in_their_sandbox(file: str, count: int, tmp_path: Path) -> None:
     pytest_ = f"{booted.PYTHON} -B -m pytest -q --color=no --tb=short -p no:cacheprovider --timeout=900"
     output = booted.run(f"modprobe -a veth tun; {pytest_} {file}", tmp_path, 1700, wired(tmp_path / "wire"))

@@ -31,7 +31,7 @@ _PIECE: Final = 1 << 16
 
 
 def vipd(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*VIPD, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([*VIPD, *arguments], capture_output=True, text=True, check=False, timeout=DEADLINE)
 
 
 class Program:
