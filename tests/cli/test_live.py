@@ -65,10 +65,11 @@ def capture(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def defect(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program with one thing wrong: it holds packets for too old that are not."""
-    right = (ROOT / "bpf" / "forward.h").read_text()
-    wrong = right.replace("ttl_of(pkt) <= 1", "ttl_of(pkt) <= 99", 1)
-    assert wrong != right
+    """The program with two things wrong: it holds packets for too old that are not, and counts each of them twice."""
+    wrong = (ROOT / "bpf" / "forward.h").read_text()
+    for right, other in (("ttl_of(pkt) <= 1", "ttl_of(pkt) <= 99"), ("t->packets_in++", "t->packets_in += 2")):
+        assert right in wrong
+        wrong = wrong.replace(right, other, 1)
     return Workshop(tmp_path_factory.mktemp("defect")).build("forward.h", wrong)
 
 
@@ -147,6 +148,13 @@ def test_a_program_that_does_otherwise_is_reported_as_a_bug(
     assert "which is a bug of vipd's: please report it" in reported.stdout
     [packet] = json.loads(asked("explain", "-c", file, "--live", "--to", "shop", "--json").stdout)["packets"]
     assert packet["program"]["agrees"] is False
+    miscounted = asked("explain", "-c", file, "--live", "--to", "web", "--brief")
+    assert miscounted.exit_code == 1
+    [wrong] = [line for line in miscounted.stdout.splitlines() if ": the program " in line]
+    seen = (
+        r"traffic\[\d\]: the program .*packets_in=2, bytes_in=44, .*, the specification .*packets_in=1, bytes_in=44, "
+    )
+    assert re.search(seen, wrong)
     replayed = asked("replay", capture, "-c", file, "--live")
     assert replayed.exit_code == 1
     assert re.search(r"the BPF program and the specification DISAGREE on \d{3} of \d{3}\n", replayed.stdout)

@@ -23,6 +23,7 @@ from vipd.errors import BusyError
 from vipd.explain.verdict import SHORTEST, Verdict
 from vipd.explain.walk import Walk
 from vipd.model.outcome import Action
+from vipd.rehearsal import remembered
 from vipd.rehearsal.reading import fragment_row
 from vipd.rehearsal.rows import ROWS, ports_row
 from vipd.rehearsal.running import Running
@@ -57,8 +58,7 @@ class Live:
         ended = _names(_abi.Outcome, self._counted("outcomes") - outcomes)
         met = _names(_abi.Event, self._counted("events") - events)
         wrong = list(_differences(done, run.action, run.frame, ended, met))
-        if done.flow is not None and (known := self._connections.get(done.flow)) != done.after:
-            wrong.append(f"remembered: the program {known}, the specification {done.after}")
+        wrong += remembered.differences(stage, self._connections, done)
         return Verdict("+".join(ended), _XDP[run.action], run.frame, tuple(wrong))
 
     def pass_time(self, now: int, sweep: bool) -> None:
