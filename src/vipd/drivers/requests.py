@@ -21,17 +21,22 @@ _ADDRESS: Final = struct.Struct("=BBBBI")
 "struct ifaddrmsg: family, prefix length, flags, scope, interface."
 _NEIGHBOUR: Final = struct.Struct("=BxxxiHBB")
 "struct ndmsg: family, interface, state, flags, type."
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")
+"struct rtmsg: family, lengths of destination and source, TOS, table, protocol, scope, type, flags."
 _LIFETIMES: Final = struct.Struct("=IIII")
 "struct ifa_cacheinfo: preferred, valid, created, updated."
 _NUMBER: Final = struct.Struct("=I")
 _RESULT: Final = struct.Struct("=i")
 
 _NLMSG_ERROR: Final = 2
-_NEW_ADDRESS, _DELETE_ADDRESS, _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR = 20, 21, 28, 29
+_NEW_ADDRESS, _DELETE_ADDRESS, _NEW_ROUTE, _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR = 20, 21, 24, 28, 29
 _REQUEST, _ACKNOWLEDGE, _REPLACE, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x100, 0x200, 0x400
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO, _IFA_FLAGS = 1, 2, 6, 8
 _IFA_F_NODAD: Final = 2
-_NDA_DST, _NDA_FLAGS_EXT = 1, 15
+_NDA_DST, _NDA_LLADDR, _NDA_FLAGS_EXT = 1, 2, 15
+_NUD_PERMANENT: Final = 0x80
+_RTA_DST, _RTA_OIF = 1, 4
+_RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 4, 0, 253, 1
 _FOREVER: Final = 0xFFFFFFFF
 _BATCH: Final = 32
 "Requests whose answers surely fit into a socket's buffer."
@@ -60,6 +65,21 @@ def manage_neighbour(address: Address, ifindex: int) -> Request:
     """Resolved by the kernel from now on, for ever."""
     managed = _attribute(_NDA_FLAGS_EXT, _NUMBER.pack(NTF_EXT_MANAGED))
     return Request(_NEW_NEIGHBOUR, _CREATE | _REPLACE, _neighbour(address, ifindex) + managed)
+
+
+def fix_neighbour(address: Address, ifindex: int, mac: bytes) -> Request:
+    """Known for ever, without a question."""
+    body = _neighbour(address, ifindex, _NUD_PERMANENT) + _attribute(_NDA_LLADDR, mac)
+    return Request(_NEW_NEIGHBOUR, _CREATE | _REPLACE, body)
+
+
+def route_host(address: Address, ifindex: int) -> Request:
+    """On the interface's own segment."""
+    scope = _RT_SCOPE_LINK if address.version == 4 else _RT_SCOPE_UNIVERSE
+    lengths = address.max_prefixlen, 0
+    head = _ROUTE.pack(_family(address), *lengths, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, _RTN_UNICAST, 0)
+    body = head + _attribute(_RTA_DST, address.packed) + _attribute(_RTA_OIF, _NUMBER.pack(ifindex))
+    return Request(_NEW_ROUTE, _CREATE | _REPLACE, body)
 
 
 def forget_neighbour(address: Address, ifindex: int) -> Request:
@@ -104,8 +124,8 @@ def _message(number: int, request: Request) -> bytes:
 
 
 def _attribute(kind: int, content: bytes) -> bytes:
-    """All that are used here are multiples of four bytes long."""
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(content), kind) + content
+    """Padded to four bytes."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(content), kind) + content + bytes(-len(content) % 4)
 
 
 def _family(address: Address) -> int:
@@ -117,5 +137,5 @@ def _address(address: Address, ifindex: int) -> bytes:
     return head + _attribute(_IFA_LOCAL, address.packed) + _attribute(_IFA_ADDRESS, address.packed)
 
 
-def _neighbour(address: Address, ifindex: int) -> bytes:
-    return _NEIGHBOUR.pack(_family(address), ifindex, 0, 0, 0) + _attribute(_NDA_DST, address.packed)
+def _neighbour(address: Address, ifindex: int, state: int = 0) -> bytes:
+    return _NEIGHBOUR.pack(_family(address), ifindex, state, 0, 0) + _attribute(_NDA_DST, address.packed)

@@ -5,6 +5,7 @@ Nobody lives there: each neighbour is a permanent entry, which is all that a loo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from ipaddress import IPv4Address, IPv6Address
@@ -15,6 +16,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from vipd.drivers.namespace import Namespace
+from vipd.drivers.requests import carry_out, fix_neighbour, route_host
 from vipd.errors import EnvironmentProblem
 from vipd.explain.imagined import ImaginedNetwork
 from vipd.model.director import Address
@@ -32,8 +34,6 @@ _FAMILIES: Final = {4: 2, 6: 10}
 _PERMANENT: Final = 0x80
 _ONLINK: Final = 4
 "RTNH_F_ONLINK: no address of ours is of the router's network."
-_LINK: Final = 253
-"RT_SCOPE_LINK."
 
 
 @contextmanager
@@ -71,11 +71,10 @@ def _build(network: ImaginedNetwork, ends: Namespace) -> None:
             _interface(netlink, network, number, ends)
         for family in families:
             _route_everybody(netlink, network, family)
-        for address, mac in network.servers.items():
-            length, version = address.max_prefixlen, _FAMILIES[address.version]
-            scope = {"scope": _LINK} if address.version == 4 else {}
-            netlink.route("add", dst=f"{address}/{length}", oif=network.inside, family=version, **scope)
-            _neighbour(netlink, network.inside, address, mac)
+    requests = [route_host(address, network.inside) for address in network.servers]
+    requests += [fix_neighbour(address, network.inside, mac) for address, mac in network.servers.items()]
+    if failed := next(filter(None, carry_out(requests)), 0):
+        raise OSError(failed, f"a server's way: {os.strerror(failed)}")
 
 
 def _families(network: ImaginedNetwork) -> list[int]:
@@ -116,8 +115,4 @@ def _route_everybody(netlink: Any, network: ImaginedNetwork, family: int) -> Non
     default = {4: "0.0.0.0/0", 6: "::/0"}[family]
     outside = network.outside
     netlink.route("add", dst=default, gateway=str(router), oif=outside, family=_FAMILIES[family], flags=_ONLINK)
-    _neighbour(netlink, outside, router, network.router(outside))
-
-
-def _neighbour(netlink: Any, number: int, address: Address, mac: bytes) -> None:
-    netlink.neigh("add", ifindex=number, dst=str(address), lladdr=mac_text(mac), state=_PERMANENT)
+    netlink.neigh("add", ifindex=outside, dst=str(router), lladdr=mac_text(network.router(outside)), state=_PERMANENT)
