@@ -73,15 +73,18 @@ def _mac(kind: int, number: int) -> bytes:
 
 
 def imagined(
-    director: Director,
-    secret: bytes | None = None,
-    mtu: int = MTU,
-    drained: frozenset[Drain] = frozenset(),
-    first: int = FIRST_IFINDEX,
+    director: Director, secret: bytes | None = None, mtu: int = MTU, drained: frozenset[Drain] = frozenset()
 ) -> Scene:
-    """`secret` None: nobody knows it, and one of zeros takes its place. `first`: the first interface's number."""
-    network = ImaginedNetwork.of(director, mtu, first)
-    services, servers = _numbered(held_by(director, secret, drained))
+    """`secret` None: nobody knows it, and one of zeros takes its place."""
+    return scene_in(ImaginedNetwork.of(director, mtu), held_by(director, secret, drained), secret, drained)
+
+
+def scene_in(
+    network: ImaginedNetwork, held: Mapping[Endpoint, HeldService], secret: bytes | None, drained: frozenset[Drain]
+) -> Scene:
+    """`held`: what follows from the network's director and the other two (held_by)."""
+    director = network.director
+    services, servers = _numbered(held)
     client, flow = hash_keys(secret or NO_SECRET)
     interfaces = network.interfaces
     configuration = Configuration(

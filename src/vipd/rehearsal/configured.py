@@ -20,7 +20,7 @@ from vipd.dataplane.tables import INDEX
 from vipd.drivers import privileges
 from vipd.errors import DataplaneError, EnvironmentProblem
 from vipd.explain.ends import refused
-from vipd.explain.imagined import NO_SECRET, ImaginedNetwork, held_by, imagined
+from vipd.explain.imagined import NO_SECRET, ImaginedNetwork, held_by, scene_in
 from vipd.explain.scene import Scene
 from vipd.model.director import Address, Director, Endpoint
 from vipd.model.state import HeldService
@@ -66,7 +66,7 @@ def configured(
         config = np.frombuffer(set_constants(candidate, secret or NO_SECRET, sizes.buckets), _abi.CONFIG)
     with stood_up() as first:
         network = ImaginedNetwork.of(director, mtu, first)
-        scene = imagined(director, secret, mtu, drained, first)
+        scene = scene_in(network, held, secret, drained)
         with built(network), loaded_stage(_room(sizes), config, program) as stage:
             _fill(stage, director, held, network)
             _require_same(stage, scene.configuration)
