@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from vipd.explain.walk import Walk
 from vipd.rehearsal.reading import cursor_of, fragment_row, hop_of, load_of, ports_of, traffic_of
 from vipd.rehearsal.rows import ROWS
@@ -40,6 +42,8 @@ def differences(stage: Stage, connections: Connections, done: Walk) -> Iterator[
             if held != row:
                 told = f"the program {_READ[name](held)}, the specification {_READ[name](row)}"
                 yield f"{name}[{number}]: {told}"
+                # Told once, and not again of every packet that comes after it.
+                stage.memory[name][number, : len(row)] = np.frombuffer(row, "u1")
     for key, kept in draft.fragments.changed.items():
         if (ports := _ports(stage, key)) != kept:
             yield f"fragment {key}: the program {ports}, the specification {kept}"
