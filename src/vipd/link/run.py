@@ -99,15 +99,15 @@ async def _serve(options: Options, keeper: Keeper, capture: Capture | None, list
         with suppress(asyncio.CancelledError):
             await keeper.run()
     finally:
+        for number in _ENDING:
+            # What is undone now takes a moment, in which one more Ctrl-C must neither kill nor cancel us.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         notify("STOPPING=1")
         server.should_exit = True
         for each in others[1:]:
             each.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        for number in _ENDING:
-            # What is undone now takes a moment, in which one more Ctrl-C must not kill us.
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
         log.info("%s: ended", options.peer.name)
 
 
