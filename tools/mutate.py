@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="which ones (%(default)s)")
     parser.add_argument("--all", action="store_true", help="every one that there is: hours")
     parser.add_argument("--match", metavar="TEXT", help="all whose name, as it is printed, has this in it")
-    parser.add_argument("--seconds", type=float, default=40, help="to look for a disagreement (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=40, help="of the processor, for a search (%(default)s)")
     parser.add_argument("--search-seed", type=int, default=1, help="what the search begins with (%(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once (%(default)s)")
     parser.add_argument("--again", action="store_true", help="also those whose result is known")
