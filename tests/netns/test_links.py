@@ -209,6 +209,22 @@ def test_told_to_stop_twice_it_does_not_wait_for_a_dead_peer(pair: Pair) -> None
     pair.leave_nothing()
 
 
+def test_a_second_ctrl_c_finds_it_closing_already(pair: Pair, tmp_path: Path) -> None:
+    """While it calls there is no peer to tell, so the first one closes at once."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "told"))
+        told.settimeout(DEADLINE)
+        pair.a.carry("tcp:127.0.0.1:7000", environment={"NOTIFY_SOCKET": str(tmp_path / "told")})
+        assert told.recv(100) == b"READY=1"
+        assert pair.a.process is not None
+        pair.a.process.send_signal(signal.SIGINT)
+        while told.recv(100) != b"STOPPING=1":
+            pass
+    assert pair.a.end(signal.SIGINT) == 0, pair.a.log
+    assert "mistake" not in pair.a.log
+    pair.leave_nothing()
+
+
 def test_an_end_that_hangs_is_told_and_hides_no_other(pair: Pair) -> None:
     over_pty(pair)
     pair.up()
